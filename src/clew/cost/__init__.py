@@ -1,0 +1,1 @@
+"""Cost: prices (usage x price -> cost, with provenance)."""

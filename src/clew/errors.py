@@ -1,0 +1,91 @@
+"""Every error Clew raises on purpose, as one tree.
+
+::
+
+    ClewError
+    ├── SettingError          a setting has a value that cannot be used
+    ├── MissingExtra          a function needs an optional part that is not installed (also an ImportError)
+    ├── MalformedRecord       telemetry that cannot be read; names the place and the value
+    ├── StoreError            the store refused
+    │   ├── StoreBusy         another process owns the data directory; names it
+    │   ├── StoreNewer        the data directory was written by a newer version
+    │   └── StoreUnavailable  the store cannot be opened or written (disk, permissions, damage)
+    ├── QueryError            a question that cannot be answered as asked
+    │   ├── FilterError       the filter does not parse; points at the character
+    │   ├── NotFound          no record has that id
+    │   └── AmbiguousId       a shortened id fits several records
+    └── PriceError            the price override file cannot be used
+
+A message names the offending value and the next step, and nothing else.
+"""
+
+from __future__ import annotations
+
+
+class ClewError(Exception):
+    """Base of every error that Clew raises on purpose."""
+
+
+class SettingError(ClewError):
+    """A setting has a value that cannot be used."""
+
+
+class MissingExtra(ClewError, ImportError):
+    """An optional part is needed and not installed.
+
+    :param function: what the user called
+    :param package: the distribution that is missing
+    :param extra: the extra that brings it
+    """
+
+    def __init__(self, function: str, package: str, extra: str) -> None:
+        super().__init__(f"{function} needs the package {package!r}, which is not installed; run: pip install 'clew[{extra}]'")
+        self.package = package
+        self.extra = extra
+
+
+class MalformedRecord(ClewError):
+    """Telemetry that cannot be read as OTLP."""
+
+
+class StoreError(ClewError):
+    """The store refused."""
+
+
+class StoreBusy(StoreError):
+    """Another process owns the data directory."""
+
+
+class StoreNewer(StoreError):
+    """The data directory was written by a newer version of Clew."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be opened or written."""
+
+
+class QueryError(ClewError):
+    """A question that cannot be answered as asked."""
+
+
+class FilterError(QueryError):
+    """A filter that does not parse.
+
+    :param position: zero-based index of the character at fault
+    """
+
+    def __init__(self, message: str, *, text: str, position: int) -> None:
+        super().__init__(f"{message}\n  {text}\n  {' ' * position}^")
+        self.position = position
+
+
+class NotFound(QueryError):
+    """No record has that id."""
+
+
+class AmbiguousId(QueryError):
+    """A shortened id fits several records."""
+
+
+class PriceError(ClewError):
+    """The price override file cannot be used."""

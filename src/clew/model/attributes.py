@@ -1,0 +1,170 @@
+"""Attribute names, each with its type, meaning, unit and source. Emission uses these names only; ingest accepts every dialect (dialects.py).
+
+The names ``gen_ai.*`` are OpenTelemetry's GenAI semantic conventions, text of 1.41 (emission profile ``genai-1.41``); ``clew.*`` exists
+only where that text has no name.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+PROFILE: Final = "genai-1.41"
+
+
+class Attribute(NamedTuple):
+    name: str
+    type: Literal["string", "int", "double", "bool", "string[]", "json"]
+    meaning: str
+    unit: str = ""
+    source: str = PROFILE
+    content: bool = False
+    """True for what people and models wrote: subject to content capture, stored as a payload, searched as text."""
+
+
+# Identity of the process that records (resource attributes).
+SERVICE_NAME: Final = "service.name"
+SERVICE_INSTANCE_ID: Final = "service.instance.id"
+PROCESS_PID: Final = "process.pid"
+HOST_NAME: Final = "host.name"
+
+# Identity of what happens.
+SPAN_KIND: Final = "clew.span.kind"
+OPERATION: Final = "gen_ai.operation.name"
+PROVIDER: Final = "gen_ai.provider.name"
+CONVERSATION_ID: Final = "gen_ai.conversation.id"
+USER_ID: Final = "user.id"
+AGENT_NAME: Final = "gen_ai.agent.name"
+AGENT_ID: Final = "gen_ai.agent.id"
+AGENT_DESCRIPTION: Final = "gen_ai.agent.description"
+WORKFLOW_NAME: Final = "gen_ai.workflow.name"
+PERSONA: Final = "clew.persona"
+STAGE: Final = "clew.stage"
+ERROR_TYPE: Final = "error.type"
+
+# A model call.
+REQUEST_MODEL: Final = "gen_ai.request.model"
+REQUEST_TEMPERATURE: Final = "gen_ai.request.temperature"
+REQUEST_TOP_P: Final = "gen_ai.request.top_p"
+REQUEST_MAX_TOKENS: Final = "gen_ai.request.max_tokens"
+REQUEST_SEED: Final = "gen_ai.request.seed"
+REQUEST_STREAM: Final = "gen_ai.request.stream"
+RESPONSE_MODEL: Final = "gen_ai.response.model"
+RESPONSE_ID: Final = "gen_ai.response.id"
+RESPONSE_FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+RESPONSE_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
+SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
+INPUT_MESSAGES: Final = "gen_ai.input.messages"
+OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
+TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
+
+# Usage: inclusive and closed (usage.py).
+INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+CACHE_READ_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
+CACHE_WRITE_TOKENS: Final = "gen_ai.usage.cache_creation.input_tokens"
+CACHE_WRITE_1H_TOKENS: Final = "clew.usage.cache_write_1h.input_tokens"
+REASONING_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
+AUDIO_INPUT_TOKENS: Final = "clew.usage.audio.input_tokens"
+AUDIO_OUTPUT_TOKENS: Final = "clew.usage.audio.output_tokens"
+USAGE_RAW: Final = "clew.usage.raw"
+USAGE_SOURCE: Final = "clew.usage.source"
+COST_USD: Final = "clew.cost.usd"
+CACHE_HIT: Final = "clew.cache.hit"
+
+# A tool call.
+TOOL_NAME: Final = "gen_ai.tool.name"
+TOOL_DESCRIPTION: Final = "gen_ai.tool.description"
+TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
+TOOL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
+TOOL_RESULT: Final = "gen_ai.tool.call.result"
+
+# What any other kind takes in and gives back.
+INPUT: Final = "clew.input"
+OUTPUT: Final = "clew.output"
+
+# A decision.
+DECISION_QUESTION: Final = "clew.decision.question"
+DECISION_OPTIONS: Final = "clew.decision.options"
+DECISION_CHOICE: Final = "clew.decision.choice"
+DECISION_REASON: Final = "clew.decision.reason"
+DECISION_CONFIDENCE: Final = "clew.decision.confidence"
+DECISION_BY: Final = "clew.decision.by"
+
+# Git.
+GIT_OPERATION: Final = "clew.git.operation"
+GIT_COMMIT: Final = "vcs.ref.head.revision"
+GIT_BRANCH: Final = "vcs.ref.head.name"
+
+# Events, by OpenTelemetry's names.
+EXCEPTION_EVENT: Final = "exception"
+EXCEPTION_TYPE: Final = "exception.type"
+EXCEPTION_MESSAGE: Final = "exception.message"
+EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
+
+# The recorder's own account of loss: one log record per process, rewritten as counts grow.
+RECORDER_STATS_EVENT: Final = "clew.recorder.stats"
+
+_OTEL: Final = "OpenTelemetry"
+
+TABLE: tuple[Attribute, ...] = (
+    Attribute(SERVICE_NAME, "string", "Program that records", source=_OTEL),
+    Attribute(SERVICE_INSTANCE_ID, "string", "One process of it; a UUID made at start and after a fork", source=_OTEL),
+    Attribute(PROCESS_PID, "int", "Process id", source=_OTEL),
+    Attribute(HOST_NAME, "string", "Host", source=_OTEL),
+    Attribute(SPAN_KIND, "string", "Kind of span, one of model.kinds.KINDS", source="clew"),
+    Attribute(OPERATION, "string", "Operation"),
+    Attribute(PROVIDER, "string", "Provider of the model"),
+    Attribute(CONVERSATION_ID, "string", "Session: one conversation over several runs"),
+    Attribute(USER_ID, "string", "End user on whose behalf the run happens", source=_OTEL),
+    Attribute(AGENT_NAME, "string", "Agent"),
+    Attribute(AGENT_ID, "string", "Agent's id"),
+    Attribute(AGENT_DESCRIPTION, "string", "What the agent is for"),
+    Attribute(WORKFLOW_NAME, "string", "Workflow"),
+    Attribute(PERSONA, "string", "Persona that acts", source="clew"),
+    Attribute(STAGE, "string", "Stage of the workflow", source="clew"),
+    Attribute(ERROR_TYPE, "string", "Class of the error: exception type, rate_limit or timeout", source=_OTEL),
+    Attribute(REQUEST_MODEL, "string", "Model asked for"),
+    Attribute(REQUEST_TEMPERATURE, "double", "Sampling temperature"),
+    Attribute(REQUEST_TOP_P, "double", "Nucleus sampling share"),
+    Attribute(REQUEST_MAX_TOKENS, "int", "Most tokens to generate", "token"),
+    Attribute(REQUEST_SEED, "int", "Seed"),
+    Attribute(REQUEST_STREAM, "bool", "Whether the answer was asked for as a stream"),
+    Attribute(RESPONSE_MODEL, "string", "Model that answered"),
+    Attribute(RESPONSE_ID, "string", "Provider's id of the answer"),
+    Attribute(RESPONSE_FINISH_REASONS, "string[]", "Why each choice ended"),
+    Attribute(RESPONSE_FIRST_CHUNK, "double", "Time to the first chunk", "s"),
+    Attribute(SYSTEM_INSTRUCTIONS, "json", "System instructions", content=True),
+    Attribute(INPUT_MESSAGES, "json", "Messages given to the model: [{role, parts: [{type, content, ...}]}]", content=True),
+    Attribute(OUTPUT_MESSAGES, "json", "Messages the model gave: [{role, parts, finish_reason}]", content=True),
+    Attribute(TOOL_DEFINITIONS, "json", "Tools offered to the model", content=True),
+    Attribute(INPUT_TOKENS, "int", "Input tokens, cached and cache-written ones included", "token"),
+    Attribute(OUTPUT_TOKENS, "int", "Output tokens, reasoning included", "token"),
+    Attribute(CACHE_READ_TOKENS, "int", "Input tokens read from the provider's cache", "token"),
+    Attribute(CACHE_WRITE_TOKENS, "int", "Input tokens written to the provider's cache", "token"),
+    Attribute(CACHE_WRITE_1H_TOKENS, "int", "Those of them written with a life of one hour", "token", "clew"),
+    Attribute(REASONING_TOKENS, "int", "Output tokens spent on reasoning", "token"),
+    Attribute(AUDIO_INPUT_TOKENS, "int", "Input tokens that are audio", "token", "clew"),
+    Attribute(AUDIO_OUTPUT_TOKENS, "int", "Output tokens that are audio", "token", "clew"),
+    Attribute(USAGE_RAW, "json", "The provider's own usage object, as it came", source="clew"),
+    Attribute(USAGE_SOURCE, "string", "Where the usage comes from: provider, estimated or missing", source="clew"),
+    Attribute(COST_USD, "double", "Cost that the provider reported", "USD", "clew"),
+    Attribute(CACHE_HIT, "bool", "Answered from a local cache: costs nothing", source="clew"),
+    Attribute(TOOL_NAME, "string", "Tool"),
+    Attribute(TOOL_DESCRIPTION, "string", "What the tool is for"),
+    Attribute(TOOL_CALL_ID, "string", "Id of the call, as the model gave it"),
+    Attribute(TOOL_ARGUMENTS, "json", "Arguments of the call", content=True),
+    Attribute(TOOL_RESULT, "json", "Result of the call", content=True),
+    Attribute(INPUT, "json", "What a span of any other kind took in", source="clew", content=True),
+    Attribute(OUTPUT, "json", "What a span of any other kind gave back", source="clew", content=True),
+    Attribute(DECISION_QUESTION, "string", "What was to be decided", source="clew", content=True),
+    Attribute(DECISION_OPTIONS, "json", "Options considered: [{name, score?, reason?}]", source="clew", content=True),
+    Attribute(DECISION_CHOICE, "string", "Option chosen", source="clew"),
+    Attribute(DECISION_REASON, "string", "Why it was chosen", source="clew", content=True),
+    Attribute(DECISION_CONFIDENCE, "double", "Confidence, from 0 to 1", source="clew"),
+    Attribute(DECISION_BY, "string", "Who or what decided: an agent, a model, a rule, a person", source="clew"),
+    Attribute(GIT_OPERATION, "string", "Git operation: commit, merge, checkout, worktree, ...", source="clew"),
+    Attribute(GIT_COMMIT, "string", "Commit hash", source=_OTEL),
+    Attribute(GIT_BRANCH, "string", "Branch", source=_OTEL),
+)  # fmt: skip
+
+BY_NAME: dict[str, Attribute] = {attribute.name: attribute for attribute in TABLE}

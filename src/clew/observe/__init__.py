@@ -1,0 +1,1 @@
+"""The observing wing: ingest, store, query. Never imports the recorder."""

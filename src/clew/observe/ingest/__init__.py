@@ -1,0 +1,1 @@
+"""OTLP files and spool segments into the store, each record once."""

@@ -1,0 +1,1 @@
+"""ClickHouse, embedded or remote: opening, migrations, views, the owner process."""

@@ -1,0 +1,1 @@
+"""The bridge: recorder, context, processors, spool, export, OpenTelemetry bridge, instruments."""

@@ -1,0 +1,123 @@
+"""The one table of settings. Nothing else in Clew reads the environment.
+
+A setting is taken from, in this order: the argument given in code or on the command line, the environment variable, the default.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clew.errors import SettingError
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table.
+
+    ``name`` is the keyword in code; ``variables`` are the environment variables that carry it, first match wins; ``read`` turns text
+    into the value and raises ValueError, whose text ends the sentence "NAME=value is not usable: ...".
+    """
+
+    name: str
+    variables: tuple[str, ...]
+    default: Any
+    read: Callable[[str], Any]
+    help: str
+
+
+def _flag(text: str) -> bool:
+    folded = text.strip().lower()
+    if folded in ("1", "true", "yes", "on"):
+        return True
+    if folded in ("0", "false", "no", "off", ""):
+        return False
+    raise ValueError("expected one of 1, 0, true, false, yes, no, on, off")
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0.0 <= value <= 1.0:
+        raise ValueError("expected a number from 0 to 1")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError("expected a whole number of at least 0")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError("expected a number of seconds of at least 0")
+    return value
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"expected one of {', '.join(choices)}")
+        return text
+
+    return read
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+def _headers(text: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if any(not separator for _, separator, _ in pairs):
+        raise ValueError("expected key=value, separated by commas")
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+TABLE: tuple[Setting, ...] = (
+    Setting("data_dir", ("CLEW_DATA_DIR",), Path("~/.clew"), _path, "Directory that holds the spool and the store."),
+    Setting("disabled", ("CLEW_DISABLED",), False, _flag, "Record nothing; every instrument becomes a no-op."),
+    Setting("service", ("CLEW_SERVICE", "OTEL_SERVICE_NAME"), None, str, "Name of this program in the records; default: the script's name."),
+    Setting("capture", ("CLEW_CAPTURE",), "full", _one_of("full", "hash", "off"), "How message content is recorded: full, hash or off."),
+    Setting("redact", ("CLEW_REDACT",), True, _flag, "Mask secrets (by pattern and key name) before anything leaves the process."),
+    Setting("sample", ("CLEW_SAMPLE",), 1.0, _share, "Share of traces that are recorded, from 0 to 1, decided at the root."),
+    Setting("sample_errors", ("CLEW_SAMPLE_ERRORS",), True, _flag, "Keep traces with an error even when sampling would drop them."),
+    Setting("spool", ("CLEW_SPOOL",), True, _flag, "Write records to the spool in the data directory."),
+    Setting("spool_bytes", ("CLEW_SPOOL_BYTES",), 1 << 30, _count, "Most bytes that one process keeps in the spool; beyond it records are dropped and counted."),
+    Setting("endpoint", ("CLEW_ENDPOINT",), None, str, "OTLP/HTTP address that records are also sent to, such as http://127.0.0.1:4318."),
+    Setting("headers", ("CLEW_HEADERS",), {}, _headers, "Headers for the OTLP/HTTP exporter, as key=value pairs separated by commas."),
+    Setting("console", ("CLEW_CONSOLE",), False, _flag, "Also write one readable line per span through stdlib logging."),
+    Setting("queue", ("CLEW_QUEUE",), 100_000, _count, "Most spans that wait in memory for the background writer."),
+    Setting("flush_s", ("CLEW_FLUSH_S",), 0.5, _seconds, "Seconds between two writes of the background writer."),
+    Setting("value_bytes", ("CLEW_VALUE_BYTES",), 1 << 20, _count, "Longest attribute value that is recorded whole; longer ones are cut and say so."),
+    Setting("traceparent", ("TRACEPARENT",), None, str, "W3C trace context of the parent process."),
+    Setting("prices", ("CLEW_PRICES",), None, _path, "File with price overrides; default: prices.toml in the data directory."),
+    Setting("owner_wait_s", ("CLEW_OWNER_WAIT_S",), 10.0, _seconds, "Longest wait for the process that owns the store."),
+    Setting("owner_linger_s", ("CLEW_OWNER_LINGER_S",), 10.0, _seconds, "Seconds the store's owner stays after its last client."),
+)  # fmt: skip
+
+BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in TABLE}
+
+
+def get(name: str, given: Any = None) -> Any:
+    """The value of setting ``name``; ``given`` (not None) wins over the environment, the environment over the default.
+
+    :raises SettingError: the environment holds a value that cannot be used
+    """
+    setting = BY_NAME[name]
+    if given is not None:
+        return Path(given).expanduser() if setting.read is _path else given
+    for variable in setting.variables:
+        text = os.environ.get(variable)
+        if text is None:
+            continue
+        try:
+            return setting.read(text)
+        except ValueError as error:
+            raise SettingError(f"{variable}={text!r} is not usable: {error}") from None
+    return setting.default.expanduser() if isinstance(setting.default, Path) else setting.default

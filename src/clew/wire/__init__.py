@@ -1,0 +1,1 @@
+"""How records travel: OTLP schema and encodings, segment files, redaction patterns."""
