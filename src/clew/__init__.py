@@ -1,0 +1,1 @@
+"""Clew: record a program made of agents, keep the record, and read it back."""
