@@ -1,0 +1,83 @@
+# Verbs: demo, test, check, bench; also setup, lock, clean. Each sets up what it needs, once per change of the locks.
+# Needed on the machine: Python 3.11 or newer, git, make.
+
+.POSIX:
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-base test-all check bench setup lock clean
+MAKEFLAGS += --no-print-directory
+
+VENV = .venv
+BASE = .venv-base
+BIN = $(VENV)/bin
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-input
+EDITABLE = --no-deps --no-build-isolation --editable .
+
+# Test paths that must pass with the base dependencies alone; everything else in tests/ needs the server extra.
+BASE_TESTS = tests/model tests/wire tests/cost tests/record tests/test_architecture.py tests/test_errors.py tests/test_settings.py
+
+help:
+	@echo "make demo    record an example program, then show its tree and its cost"
+	@echo "make test    run every test, first without extras, then with all of them"
+	@echo "make check   format, lint, types, docs, architecture"
+	@echo "make bench   run every benchmark"
+	@echo "make lock    resolve the requirements*.lock files again (needs the network)"
+	@echo "make clean   remove environments, caches and the demo's data"
+
+demo: $(VENV)/.locked
+	@$(BIN)/python examples/fix_issue/demo.py
+
+test: test-base test-all
+
+test-base: $(BASE)/.locked
+	@echo "tests without extras"
+	@CLEW_REQUIRE_ALL= $(BASE)/bin/python -m pytest $(wildcard $(BASE_TESTS))
+
+test-all: $(VENV)/.locked
+	@echo "tests with all extras"
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.locked
+	@echo "format" && $(BIN)/ruff format --check --quiet .
+	@echo "lint" && $(BIN)/ruff check --quiet .
+	@echo "types" && $(BIN)/mypy
+	@echo "docs, architecture" && $(BIN)/python -m pytest tests/test_*.py
+
+bench: $(VENV)/.locked-bench
+	@set -e; for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script"; done
+
+setup: $(VENV)/.locked $(BASE)/.locked
+
+# An environment is made anew only when its lock or the package's metadata changes; the stamp is written last.
+$(VENV)/.locked: requirements.lock pyproject.toml
+	@.ci/venv $(VENV)
+	@echo "installing requirements.lock into $(VENV) (once)"
+	@$(BIN)/python $(PIP_INSTALL) -r requirements.lock
+	@$(BIN)/python $(PIP_INSTALL) $(EDITABLE)
+	@touch $@
+
+$(VENV)/.locked-bench: $(VENV)/.locked requirements-bench.lock
+	@echo "installing requirements-bench.lock into $(VENV) (once)"
+	@$(BIN)/python $(PIP_INSTALL) -r requirements-bench.lock
+	@touch $@
+
+$(BASE)/.locked: requirements-base.lock pyproject.toml
+	@.ci/venv $(BASE)
+	@echo "installing requirements-base.lock into $(BASE) (once)"
+	@$(BASE)/bin/python $(PIP_INSTALL) -r requirements-base.lock
+	@$(BASE)/bin/python $(PIP_INSTALL) $(EDITABLE)
+	@touch $@
+
+# The locks name versions for every Python from 3.11 on and every platform, and no registry.
+LOCK = .venv-lock/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade --quiet \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
+
+lock:
+	@.ci/venv .venv-lock
+	@.venv-lock/bin/python $(PIP_INSTALL) uv
+	@$(LOCK) --extra bench --output-file requirements-bench.lock
+	@$(LOCK) --extra dev --constraint requirements-bench.lock --output-file requirements.lock
+	@$(LOCK) --extra test --constraint requirements-bench.lock --output-file requirements-base.lock
+	@echo "requirements.lock, requirements-base.lock and requirements-bench.lock are resolved anew"
+
+clean:
+	rm -rf $(VENV) $(BASE) .venv-lock .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
