@@ -69,7 +69,10 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 
 def _path(text: str) -> Path:
-    return Path(text).expanduser()
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # "~name" of a user that is not there
+        raise ValueError(str(error)) from None
 
 
 def _headers(text: str) -> dict[str, str]:
