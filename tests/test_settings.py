@@ -94,10 +94,10 @@ def test_the_first_variable_of_a_row_wins(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("HOME", "/people/ada")
     monkeypatch.delenv("CLEW_DATA_DIR")
-    assert settings.get("data_dir") == Path("/home/ada/.clew")
-    assert settings.get("data_dir", "~/records") == Path("/home/ada/records")
+    assert settings.get("data_dir") == Path("/people/ada/.clew")
+    assert settings.get("data_dir", "~/records") == Path("/people/ada/records")
 
 
 @pytest.mark.parametrize(
