@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 VENV = .venv
 BASE = .venv-base
 BIN = $(VENV)/bin
-PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-input
+PIP_INSTALL = -m pip install -qq --disable-pip-version-check --no-input
 EDITABLE = --no-deps --no-build-isolation --editable .
 
 # Test paths that must pass with the base dependencies alone; everything else in tests/ needs the server extra.
