@@ -1,0 +1,95 @@
+"""Spool segments into the store, each record exactly once."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from clew.errors import MalformedRecord
+from clew.observe.ingest.intake import Intake
+from clew.observe.store.store import Store
+from clew.wire.check import check_json
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one sweep took in."""
+
+    files: int
+    spans: int
+    logs: int
+    faulty: int
+
+
+def sweep(store: Store) -> Swept:
+    """Takes in what recording processes have written since the last sweep; deletes segments of dead processes once taken.
+
+    Idempotent. A crash at any point repeats at worst the same records, which identity makes one: how far a segment was taken is noted
+    after its records are stored, and it is deleted after that.
+    """
+    folder = store.data_dir / "spool"
+    segments = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
+    if not segments:
+        return Swept(0, 0, 0, 0)
+    with store.ingesting:
+        taken = {row["name"]: row["taken_bytes"] for row in store.rows("SELECT name, taken_bytes FROM segments FINAL")}
+        swept = [_take(store, path, taken.get(path.name, 0)) for path in segments]
+        _forget(store, {path.name for path in segments}, set(taken))
+    return Swept(len(swept), sum(s.spans for s in swept), sum(s.logs for s in swept), sum(s.faulty for s in swept))
+
+
+def _take(store: Store, path: Path, offset: int) -> Swept:
+    finished = _is_free(path)  # asked before reading: what is written until then is read
+    with path.open("rb") as stream, Intake(store, sender=f"spool:{path.name}") as intake:
+        stream.seek(offset)
+        number, end = offset, offset
+        for line in stream:
+            if not line.endswith(b"\n") and not finished:
+                break  # still being written
+            number += 1
+            end += len(line)
+            if line.strip():
+                try:
+                    intake.add(number, check_json(line), "json")
+                except MalformedRecord as error:
+                    if line.endswith(b"\n"):  # a torn last line is what a kill leaves
+                        intake.fault(number, str(error))
+    if finished:
+        _end_process(store, path)
+        path.unlink()
+    elif end > offset:
+        store.insert_rows("segments", ["name", "taken_bytes", "taken_ns"], [(path.name, end, time.time_ns())])
+    return Swept(1, intake.spans, intake.logs, intake.faulty)
+
+
+def _is_free(path: Path) -> bool:
+    """Whether the process that wrote the segment is gone, or has gone on to another: it holds a lock on what it writes."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _end_process(store: Store, path: Path) -> None:
+    """Notes that the process has ended, once none of its segments is left: what it left open is lost."""
+    stem = path.name.rpartition("-")[0]
+    if any(not _is_free(other) for other in path.parent.glob(f"{stem}-*.jsonl") if other != path):
+        return
+    store.command(
+        "INSERT INTO processes SELECT DISTINCT process, {now:UInt64} FROM span_records WHERE sender LIKE {sender:String} AND process != ''",
+        {"now": time.time_ns(), "sender": f"spool:{stem}-%"},
+    )
+
+
+def _forget(store: Store, present: set[str], noted: set[str]) -> None:
+    """Drops the notes on segments that are gone."""
+    gone = [name for name in noted if name not in present]
+    if gone:
+        store.command("DELETE FROM segments WHERE name IN {gone:Array(String)}", {"gone": gone})

@@ -1,0 +1,85 @@
+"""Read-only SQL over the public views (docs/sql.md)."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import ipaddress
+import math
+import re
+import uuid
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from clew.errors import QueryError, StoreError
+from clew.observe.store.store import Store
+
+MEMORY_BYTES = 4 << 30
+"""Most memory of one query; the engine ends a query that needs more, with a message that says so."""
+
+
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`|(\$\w*\$).*?\1|--[^\n]*|\#[^\n]*|/\*.*?\*/""", re.DOTALL)
+"""What a query quotes or comments out: the one thing that ``readonly`` lets through is looked for in the rest."""
+_OUTFILE = re.compile(r"\boutfile\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The result of a query."""
+
+    columns: list[str]
+    types: list[str]
+    rows: list[list[Any]]
+    """JSON-ready values: ints, floats, text, None, lists and maps; times as ISO text in UTC."""
+    truncated: bool
+
+
+def sql(store: Store, query: str, *, max_rows: int = 100_000, timeout_s: float = 60.0) -> Table:
+    """The result of one SELECT; the engine itself refuses anything that writes, and any access to files or the network.
+
+    :raises QueryError: the engine's message, shortened to what the user can act on
+    """
+    limits = {
+        "max_execution_time": timeout_s,
+        "max_result_rows": max_rows + 1,
+        "result_overflow_mode": "break",
+        "max_memory_usage": MEMORY_BYTES,
+    }
+    if _OUTFILE.search(_QUOTED.sub(" ", query)):
+        raise QueryError("INTO OUTFILE writes a file, which is refused here; redirect the output instead: clew sql --json QUERY > FILE")
+    try:
+        with store.read_only(limits) as client:
+            result = client.query(query)
+    except StoreError as error:
+        raise QueryError(_readable(str(error))) from None
+    rows = [[_plain(value) for value in row] for row in result.result_rows[:max_rows]]
+    return Table(list(result.column_names), [kind.name for kind in result.column_types], rows, len(result.result_rows) > max_rows)
+
+
+def _readable(message: str) -> str:
+    """The engine's message without its wrapping."""
+    text = message.partition("DB::Exception: ")[2] or message
+    return text.partition(" In scope ")[0].strip()
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, dt.datetime):
+        return (value if value.tzinfo is None else value.astimezone(dt.UTC).replace(tzinfo=None)).isoformat() + "Z"
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, uuid.UUID | ipaddress.IPv4Address | ipaddress.IPv6Address | dt.timedelta):
+        return str(value)
+    return str(value)

@@ -1,0 +1,296 @@
+"""SQL generated from the declared tables: decoding OTLP (wire/otlp.py) and normalising the dialects (model/dialects.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from clew.model.dialects import COLUMNS, CONTENT_KEYS, CONTENT_PATTERNS, KIND_SOURCES, LONG_VALUE_BYTES, RESTATING, Column
+from clew.model.kinds import KINDS, STATUS_CODES
+from clew.wire.otlp import TRACES, Signal, camel
+
+VALUE_TYPES = ("string", "int", "double", "bool", "json")
+
+
+def _enum(names: Iterable[str]) -> str:
+    return "Enum8(" + ", ".join(f"'{name}' = {number}" for number, name in enumerate(names)) + ")"
+
+
+VALUE_TYPE_SQL = _enum(VALUE_TYPES)
+KIND_SQL = _enum(KINDS)
+STATUS_SQL = _enum(STATUS_CODES)
+
+_COLUMN_SQL = {
+    "text": "LowCardinality(String)",
+    "count": "Nullable(UInt64)",
+    "usd": "Nullable(Float64)",
+    "flag": "Bool",
+}
+_WIDE = {"session_id", "user_id", "tool_call_id"}
+"""Columns with too many values for a dictionary."""
+
+SPAN_COLUMNS: tuple[tuple[str, str], ...] = (
+    ("trace_id", "String CODEC(ZSTD(3))"),
+    ("span_id", "String CODEC(ZSTD(3))"),
+    ("parent_span_id", "String CODEC(ZSTD(3))"),
+    ("version", "UInt64 CODEC(Delta, ZSTD(1))"),
+    ("arrival_ns", "UInt64 CODEC(Delta, ZSTD(1))"),
+    ("kind", KIND_SQL),
+    ("name", "LowCardinality(String)"),
+    ("service", "LowCardinality(String)"),
+    ("process", "LowCardinality(String)"),
+    ("status", STATUS_SQL),
+    ("status_message", "String CODEC(ZSTD(3))"),
+    ("start_ns", "UInt64 CODEC(Delta, ZSTD(3))"),
+    ("end_ns", "UInt64 CODEC(Delta, ZSTD(3))"),
+    ("content_hash", "UInt64 CODEC(NONE)"),
+    ("otel_kind", "UInt8"),
+    ("trace_state", "String CODEC(ZSTD(3))"),
+    ("scope_name", "LowCardinality(String)"),
+    ("scope_version", "LowCardinality(String)"),
+    ("sender", "LowCardinality(String)"),
+    *((column.name, "String CODEC(ZSTD(3))" if column.name in _WIDE else _COLUMN_SQL[column.type]) for column in COLUMNS),
+    ("resource", "Map(LowCardinality(String), String) CODEC(ZSTD(3))"),
+    ("attributes", "Map(LowCardinality(String), String) CODEC(ZSTD(3))"),
+    ("attribute_types", f"Array({VALUE_TYPE_SQL}) CODEC(ZSTD(3))"),
+    ("contents", "Map(LowCardinality(String), UInt64) CODEC(ZSTD(3))"),
+    ("content_types", f"Array({VALUE_TYPE_SQL}) CODEC(ZSTD(3))"),
+    ("event_times", "Array(UInt64) CODEC(ZSTD(3))"),
+    ("event_names", "Array(LowCardinality(String)) CODEC(ZSTD(3))"),
+    ("event_attributes", "Array(Map(LowCardinality(String), String)) CODEC(ZSTD(3))"),
+    ("link_trace_ids", "Array(String) CODEC(ZSTD(3))"),
+    ("link_span_ids", "Array(String) CODEC(ZSTD(3))"),
+    ("link_attributes", "Array(Map(LowCardinality(String), String)) CODEC(ZSTD(3))"),
+)
+
+
+def literal(text: str) -> str:
+    """``text`` as an SQL string literal."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _array(texts: list[str]) -> str:
+    return f"[{', '.join(literal(text) for text in texts)}]"
+
+
+class _Names:
+    """Landing columns under the names of one encoding: ``n("s.trace_id")`` is ``s.trace_id`` or ``s.traceId``."""
+
+    def __init__(self, *, json: bool) -> None:
+        self.json = json
+
+    def __call__(self, path: str) -> str:
+        return ".".join(camel(name) for name in path.split(".")) if self.json else path
+
+    def id(self, path: str) -> str:
+        """Hex digits of an id; JSON senders give hex, in either case."""
+        return f"lower({self(path)})" if self.json else f"lower(hex({path}))"
+
+    def enum(self, path: str, names: tuple[str, ...]) -> str:
+        """A number; JSON senders may give its name instead."""
+        if not self.json:
+            return path
+        numbers = list(range(len(names)))
+        return f"transform({self(path)}, {_array([*map(str, numbers), *names])}, {numbers + numbers}, 0)"
+
+    def bytes(self, path: str) -> str:
+        """Bytes as base64, which is how JSON senders give them."""
+        return self(path) if self.json else f"base64Encode({path})"
+
+    def _element(self) -> str:
+        """JSON text of the array element ``e``."""
+        n = self
+        return f"""multiIf(
+            isNotNull({n("e.string_value")}), toJSONString({n("e.string_value")}),
+            isNotNull({n("e.int_value")}), toString({n("e.int_value")}),
+            isNotNull({n("e.double_value")}), {_json_number(n("e.double_value"))},
+            isNotNull({n("e.bool_value")}), if({n("e.bool_value")}, 'true', 'false'),
+            isNotNull({n("e.bytes_value")}), toJSONString({n.bytes("e.bytes_value")}),
+            'null')"""
+
+    def texts(self, values: str) -> str:
+        """An array of values as texts."""
+        n = self
+        return f"""arrayMap(v -> assumeNotNull(multiIf(
+        isNotNull({n("v.string_value")}), {n("v.string_value")},
+        isNotNull({n("v.int_value")}), toString({n("v.int_value")}),
+        isNotNull({n("v.double_value")}), toString({n("v.double_value")}),
+        isNotNull({n("v.bool_value")}), if({n("v.bool_value")}, 'true', 'false'),
+        isNotNull({n("v.json_value")}), {n("v.json_value")},
+        notEmpty({n("v.array_value.values")}), concat('[', arrayStringConcat(arrayMap(e -> assumeNotNull({self._element()}), {n("v.array_value.values")}), ','), ']'),
+        isNotNull({n("v.bytes_value")}), toJSONString({n.bytes("v.bytes_value")}),
+        'null')), {self(values)})"""
+
+    def types(self, values: str) -> str:
+        """Their types."""
+        n = self
+        return f"""arrayMap(v -> multiIf(
+        isNotNull({n("v.string_value")}), 'string',
+        isNotNull({n("v.int_value")}), 'int',
+        isNotNull({n("v.double_value")}), 'double',
+        isNotNull({n("v.bool_value")}), 'bool',
+        'json'), {self(values)})"""
+
+
+def _json_number(path: str) -> str:
+    return f"if(isFinite({path}), toString({path}), toJSONString(toString({path})))"
+
+
+_SPAN_KINDS = tuple(f"SPAN_KIND_{name}" for name in ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))
+_STATUS_CODES = tuple(f"STATUS_CODE_{name}" for name in ("UNSET", "OK", "ERROR"))
+_SEVERITIES = (
+    "SEVERITY_NUMBER_UNSPECIFIED",
+    *(f"SEVERITY_NUMBER_{level}{step}" for level in ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL") for step in ("", 2, 3, 4)),
+)
+
+
+def decode(signal: Signal, *, json: bool) -> str:
+    """The SELECT that turns the nested arrays of a landing table into one row per record."""
+    n = _Names(json=json)
+    records = n("scope." + signal.records)
+    if signal is TRACES:
+        record, ordinal, records = _decoded_span(n), "", f"arrayJoin({records})"
+    else:  # equal records of one request are told apart by their number among themselves
+        record, records = _decoded_log(n), f"arrayJoin(arrayZip({records}, arrayEnumerateUniq(arrayMap(x -> toString(x), {records})))).1"
+        ordinal = ", " + records.removesuffix(".1") + ".2 AS ordinal"
+    return f"""SELECT
+    arrival_ns,
+    sender,
+    resource_keys,
+    resource_texts,
+    {n("scope.scope.name")} AS scope_name,
+    {n("scope.scope.version")} AS scope_version,
+    {record}
+FROM (
+    SELECT arrival_ns, sender, resource_keys, resource_texts, scope, {records} AS r{ordinal}
+    FROM (
+        SELECT
+            arrival_ns,
+            sender,
+            {n("group.resource.attributes.key")} AS resource_keys,
+            {n.texts("group.resource.attributes.value")} AS resource_texts,
+            arrayJoin({n("group." + signal.scopes)}) AS scope
+        FROM (
+            SELECT {n("arrival_time_unix_nano")} AS arrival_ns, sender, arrayJoin({n(signal.resources)}) AS group
+            FROM landing_{signal.name}_{"json" if json else "protobuf"}
+        )
+    )
+)"""
+
+
+def _decoded_span(n: _Names) -> str:
+    return f"""{n.id("r.trace_id")} AS trace_id,
+    {n.id("r.span_id")} AS span_id,
+    {n.id("r.parent_span_id")} AS parent_span_id,
+    {n("r.trace_state")} AS trace_state,
+    {n("r.name")} AS name,
+    {n.enum("r.kind", _SPAN_KINDS)} AS otel_kind,
+    {n("r.start_time_unix_nano")} AS start_ns,
+    {n("r.end_time_unix_nano")} AS end_ns,
+    {n("r.attributes.key")} AS keys,
+    {n.texts("r.attributes.value")} AS texts,
+    {n.types("r.attributes.value")} AS types,
+    {n("r.events.time_unix_nano")} AS event_times,
+    {n("r.events.name")} AS event_names,
+    arrayMap(x -> {n("x.attributes.key")}, {n("r.events")}) AS event_keys,
+    arrayMap(x -> {n.texts("x.attributes.value")}, {n("r.events")}) AS event_texts,
+    arrayMap(x -> {n.id("x.trace_id")}, {n("r.links")}) AS link_trace_ids,
+    arrayMap(x -> {n.id("x.span_id")}, {n("r.links")}) AS link_span_ids,
+    arrayMap(x -> {n("x.attributes.key")}, {n("r.links")}) AS link_keys,
+    arrayMap(x -> {n.texts("x.attributes.value")}, {n("r.links")}) AS link_texts,
+    {n.enum("r.status.code", _STATUS_CODES)} AS status_code,
+    {n("r.status.message")} AS status_message"""
+
+
+def _decoded_log(n: _Names) -> str:
+    return f"""ordinal,
+    {n.id("r.trace_id")} AS trace_id,
+    {n.id("r.span_id")} AS span_id,
+    {n("r.time_unix_nano")} AS time_ns,
+    {n("r.observed_time_unix_nano")} AS observed_ns,
+    {n.enum("r.severity_number", _SEVERITIES)} AS severity_number,
+    {n("r.severity_text")} AS severity_text,
+    {n("r.event_name")} AS event_name,
+    {n.texts("[r.body]")}[1] AS body,
+    {n.types("[r.body]")}[1] AS body_type,
+    {n("r.attributes.key")} AS keys,
+    {n.texts("r.attributes.value")} AS texts,
+    {n.types("r.attributes.value")} AS types"""
+
+
+_FIELD_OF_KEY: dict[str, int] = {}
+for _source in (*(key for column in COLUMNS for key in column.keys), *(source.key for source in KIND_SOURCES)):
+    _FIELD_OF_KEY.setdefault(_source, len(_FIELD_OF_KEY) + 1)
+
+
+def _lookup(key: str) -> str:
+    """Text of attribute ``key``, '' when the span has none. ``fields`` holds each attribute's number, so this compares numbers, not texts."""
+    return f"texts[indexOf(fields, {_FIELD_OF_KEY[key]})]"
+
+
+def _first(keys: tuple[str, ...]) -> str:
+    """Text of the first of ``keys`` that the span has and that is not empty."""
+    if len(keys) == 1:
+        return _lookup(keys[0])
+    return "coalesce(" + ", ".join(f"nullIf({_lookup(key)}, '')" for key in keys) + ", '')"
+
+
+def _column(column: Column) -> str:
+    text = _first(column.keys)
+    if column.type == "text":
+        return text
+    if column.type == "count":  # counts arrive as ints, floats and strings
+        return f"if(has_usage, coalesce(toUInt64OrNull({text}), accurateCastOrNull(toFloat64OrNull({text}), 'UInt64')), NULL)"
+    if column.type == "usd":
+        return f"toFloat64OrNull({text})"
+    return f"{text} IN ('true', '1')"
+
+
+def _kind() -> str:
+    ours, *others = KIND_SOURCES
+    cases = [f"{_lookup(ours.key)} IN {tuple(KINDS)}, {_lookup(ours.key)}"]
+    for source in others:
+        values = list(source.values)
+        text = f"lower({_lookup(source.key)})"
+        cases.append(
+            f"has({_array(values)}, {text}), transform({text}, {_array(values)}, {_array([source.values[v] for v in values])}, 'other')"
+        )
+    return f"multiIf({', '.join(cases)}, 'other')"
+
+
+def normalise() -> str:
+    """The SELECT that gives each decoded span its normalised columns, and sets its content apart."""
+    fields = _array(list(_FIELD_OF_KEY))
+    usage_fields = sorted(_FIELD_OF_KEY[key] for column in COLUMNS if column.type == "count" for key in column.keys)
+    pattern = literal("^(" + "|".join(CONTENT_PATTERNS) + ")$")
+    restates = " OR ".join(
+        f"(k = {literal(key)} AND arrayExists(o -> startsWith(o, {literal(prefix)}), keys))" for key, prefix in RESTATING.items()
+    )
+    names = [name for name, _ in SPAN_COLUMNS]
+    computed = {
+        "version": "bitOr(bitShiftLeft(toUInt64(end_ns > 0), 63), arrival_ns)",
+        "content_hash": "sipHash64(parent_span_id, name, otel_kind, start_ns, end_ns, keys, texts, event_names, event_texts, link_span_ids, status_code, status_message)",
+        "kind": _kind(),
+        "service": "resource_texts[indexOf(resource_keys, 'service.name')]",
+        "process": "resource_texts[indexOf(resource_keys, 'service.instance.id')]",
+        "status": "status_code",
+        "resource": "mapFromArrays(resource_keys, resource_texts)",
+        "attributes": "mapFromArrays(arrayFilter((k, c) -> NOT c, keys, is_content), arrayFilter((v, c) -> NOT c, texts, is_content))",
+        "attribute_types": "arrayFilter((t, c) -> NOT c, types, is_content)",
+        "contents": "mapFromArrays(content_keys, content_hashes)",
+        "content_types": "arrayFilter((t, c) -> c, types, is_content)",
+        "event_attributes": "arrayMap((k, v) -> mapFromArrays(k, v), event_keys, event_texts)",
+        "link_attributes": "arrayMap((k, v) -> mapFromArrays(k, v), link_keys, link_texts)",
+        **{column.name: _column(column) for column in COLUMNS},
+    }
+    select = ",\n    ".join(f"{computed[name]} AS {name}" if name in computed else name for name in names)
+    return f"""WITH
+    arrayMap(k -> transform(k, {fields}, {list(_FIELD_OF_KEY.values())}, 0), keys) AS fields,
+    hasAny(fields, {usage_fields}) AS has_usage,
+    arrayMap((k, v) -> length(v) > {LONG_VALUE_BYTES} OR k IN {tuple(sorted(set(CONTENT_KEYS)))} OR match(k, {pattern}), keys, texts) AS is_content
+SELECT
+    {select},
+    arrayFilter((k, c) -> c, keys, is_content) AS content_keys,
+    arrayFilter((v, c) -> c, texts, is_content) AS content_texts,
+    arrayMap(v -> sipHash64(v), content_texts) AS content_hashes,
+    arrayMap(k -> {restates}, content_keys) AS content_restates
+FROM decoded_spans"""

@@ -1,0 +1,59 @@
+"""Prices of the models that occur, from clew.cost into the store's table, where views join them to tokens."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from clew.cost.tariff import Tariff
+
+if TYPE_CHECKING:
+    from clew.observe.store.store import Store
+
+_ALWAYS = -(1 << 62)
+
+
+def refresh_prices(store: Store) -> str:
+    """Resolves the (provider, request model, response model) that have no price of the present price data yet; gives its fingerprint.
+
+    Idempotent. The response model's price goes before the request model's: it is what was served.
+
+    :raises PriceError: the override file cannot be used
+    """
+    book = store.price_book()
+    missing = store.query(
+        "SELECT DISTINCT provider, request_model, response_model FROM span_records "
+        "WHERE (kind = 'llm' OR isNotNull(input_tokens) OR isNotNull(output_tokens)) AND (request_model != '' OR response_model != '') "
+        "AND (provider, request_model, response_model) NOT IN "
+        "(SELECT provider, request_model, response_model FROM prices FINAL WHERE fingerprint = {fingerprint:String})",
+        {"fingerprint": book.fingerprint},
+    ).result_rows
+    now = time.time_ns()
+    rows = []
+    for provider, request_model, response_model in missing:
+        tariff = next((t for m in (response_model, request_model) if m and (t := book.tariff(provider or None, m))), None)
+        matched = f"{tariff.matched_provider}:{tariff.matched_model}" if tariff else ""
+        rows.append(
+            (provider, request_model, response_model, now, matched, tariff.version if tariff else "", book.fingerprint, _rules(tariff))
+        )
+    store.insert_rows(
+        "prices", ["provider", "request_model", "response_model", "resolved_ns", "matched", "source", "fingerprint", "rules"], rows
+    )
+    return book.fingerprint
+
+
+_Rule = tuple[int, int, int, dict[str, list[tuple[int, float]]]]
+
+
+def _rules(tariff: Tariff | None) -> list[_Rule]:
+    if tariff is None:
+        return []
+    return [
+        (
+            _ALWAYS if rule.starts is None else int(rule.starts.timestamp()),
+            rule.day_from_s,
+            rule.day_to_s,
+            {name: [(above, float(usd)) for above, usd in tiers] for name, tiers in rule.prices.items()},
+        )
+        for rule in tariff.rules
+    ]

@@ -1,0 +1,69 @@
+"""The store's tables and views: one .sql file each, with the generated parts filled in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from importlib import resources
+from string import Template
+
+from clew.model.dialects import COLUMNS
+from clew.observe.store import normalise, pricing
+from clew.wire.otlp import SIGNALS, landing_columns
+
+FILES_TABLE = """CREATE TABLE IF NOT EXISTS schema_files (name String, digest String, at DateTime DEFAULT now())
+ENGINE = ReplacingMergeTree(at) ORDER BY name"""
+"""Which file is in force, by digest of its text."""
+
+VIEW_ORDER = ("spans", "contents", "model_calls", "tool_calls", "runs", "sessions", "messages", "decisions", "logs")
+"""The public views (docs/sql.md), each after those it reads."""
+
+ARGUMENT_KEYS = ("gen_ai.tool.call.arguments", "ai.toolCall.args", "tool.parameters", "input.value", "traceloop.entity.input", "clew.input")
+RESULT_KEYS = ("gen_ai.tool.call.result", "ai.toolCall.result", "output.value", "traceloop.entity.output", "clew.output")
+"""Content that holds a tool call's arguments and result, best first."""
+
+
+def _first_hash(keys: tuple[str, ...]) -> str:
+    cases = ", ".join(f"mapContains(contents, {normalise.literal(key)}), contents[{normalise.literal(key)}]" for key in keys)
+    return f"multiIf({cases}, 0)"
+
+
+def parts(*, replicated: str = "", on_cluster: str = "") -> dict[str, str]:
+    """What the .sql files name with ``$``. Engine and ON CLUSTER are parameters of the one set."""
+    public = [column.name for column in COLUMNS]
+    generated = {
+        "replicated": replicated,
+        "on_cluster": on_cluster,
+        "value_type": normalise.VALUE_TYPE_SQL,
+        "span_columns": ",\n    ".join(f"{name} {kind}" for name, kind in normalise.SPAN_COLUMNS),
+        "span_column_names": ", ".join(name for name, _ in normalise.SPAN_COLUMNS),
+        "public_columns": ",\n    ".join(["if(response_model != '', response_model, request_model) AS model", *public]),
+        "normalise_spans": normalise.normalise(),
+        "active_prices": pricing.active_prices(),
+        "computed_cost": pricing.computed_cost(),
+        "argument_hash": _first_hash(ARGUMENT_KEYS),
+        "result_hash": _first_hash(RESULT_KEYS),
+    }
+    for signal in SIGNALS:
+        for encoding, json in (("protobuf", False), ("json", True)):
+            generated[f"landing_{signal.name}_{encoding}"] = landing_columns(signal, json=json)
+            generated[f"decode_{signal.name}_{encoding}"] = normalise.decode(signal, json=json)
+    return generated
+
+
+def files(*, replicated: str = "", on_cluster: str = "") -> Iterator[tuple[str, str, list[str]]]:
+    """(name, digest, statements) of each table and view, in the order they are made.
+
+    Tables are made once. Materialized views are dropped and made anew when their text changes, plain views replaced.
+    """
+    generated = parts(replicated=replicated, on_cluster=on_cluster)
+    root = resources.files("clew.observe.store")
+    tables = sorted((entry.name, entry.read_text()) for entry in (root / "sql").iterdir() if entry.name.endswith(".sql"))
+    views = [(f"{name}.sql", (root / "views" / f"{name}.sql").read_text()) for name in VIEW_ORDER]
+    for name, text in tables + views:
+        statement = Template(text).substitute(generated)
+        statements = [statement]
+        if "CREATE MATERIALIZED VIEW" in statement or "ENGINE = Null" in statement:
+            kind = "VIEW" if "MATERIALIZED VIEW" in statement else "TABLE"
+            statements.insert(0, f"DROP {kind} IF EXISTS {name.removesuffix('.sql').lstrip('0123456789_')} {on_cluster} SYNC")
+        yield name, hashlib.sha256(statement.encode()).hexdigest(), statements

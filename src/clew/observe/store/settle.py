@@ -1,0 +1,119 @@
+"""What only the whole trace tells: which usage is leaf usage, which agent a call belongs to, which spans arrived twice and differently.
+
+*Leaf rule.* A model call is every span of kind llm without an llm descendant, with usage or not, and any other span with usage none of
+whose descendants has usage. The rest of the spans with usage only repeat what their descendants spent: they are *shadowed*.
+
+The settler re-reads the traces that were touched since it last ran, each span once, and notes the exceptions; everything else follows from
+the span alone. Running it again changes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from clew.observe.store.store import Store
+
+CHUNK = 2_000_000
+"""Most spans that are settled at once; 60 bytes each."""
+
+
+class Verdict(NamedTuple):
+    """For each span, in the order given."""
+
+    shadowed: NDArray[np.bool_]
+    owner: NDArray[np.int64]
+    """Index of the nearest span, itself included, that names an agent; -1 when there is none."""
+
+
+def decide(
+    ids: NDArray[np.uint64], parents: NDArray[np.uint64], llm: NDArray[np.bool_], usage: NDArray[np.bool_], named: NDArray[np.bool_]
+) -> Verdict:
+    """The leaf rule and the agents' inheritance over any number of traces.
+
+    :param ids: one number per span, each span once
+    :param parents: the parent's number; what is not among ``ids`` is no parent
+    :param llm: whether the span is of kind llm
+    :param usage: whether it carries usage
+    :param named: whether it names an agent
+
+    Linear in the number of spans but for the look-up of parents; cycles, which no sound sender makes, end.
+    """
+    import numpy as np
+
+    order = np.argsort(ids)
+    at = np.searchsorted(ids, parents, sorter=order).clip(0, max(len(ids) - 1, 0))
+    parent = np.where(ids[order[at]] == parents, order[at], -1) if len(ids) else np.empty(0, np.int64)
+
+    def above(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which spans have a marked descendant."""
+        found = np.zeros(len(ids), np.bool_)
+        front = np.unique(parent[marked])
+        while True:
+            front = front[front >= 0]
+            front = front[~found[front]]
+            if not len(front):
+                return found
+            found[front] = True
+            front = np.unique(parent[front])
+
+    shadowed = (llm & above(llm)) | (~llm & usage & above(usage))
+    owner = np.where(named, np.arange(len(ids)), parent)
+    for _ in range(64):  # pointer jumping: each round doubles the distance; 2^64 exceeds any depth
+        step = np.where((owner >= 0) & ~named[owner], owner[owner], owner)
+        if np.array_equal(step, owner):
+            break
+        owner = step
+    return Verdict(shadowed, np.where((owner >= 0) & named[owner], owner, -1))
+
+
+def settle(store: Store) -> int:
+    """Settles the traces touched since the last call; gives back how many spans they have."""
+    total = store.value("SELECT count() FROM span_records WHERE trace_id IN (SELECT trace_id FROM touched)")
+    if not total:
+        return 0
+    chunks = -(-total // CHUNK)
+    for chunk in range(chunks):
+        _settle_chunk(store, f"trace_id IN (SELECT trace_id FROM touched WHERE cityHash64(trace_id) % {chunks} = {chunk})")
+    store.command("TRUNCATE TABLE touched")
+    return int(total)
+
+
+def _settle_chunk(store: Store, where: str) -> None:
+    import numpy as np
+
+    store.command(
+        "INSERT INTO conflicts SELECT trace_id, span_id, arrayJoin(arrayFilter(h -> h != kept, hashes)) FROM ("
+        "SELECT trace_id, span_id, argMax(content_hash, version) AS kept, groupUniqArray(content_hash) AS hashes "
+        f"FROM span_records WHERE {where} AND end_ns > 0 GROUP BY trace_id, span_id HAVING length(hashes) > 1)"
+    )
+    columns = store.columns(
+        "SELECT sipHash64(trace_id, span_id) AS id, sipHash64(trace_id, parent_span_id) AS parent, kind = 'llm' AS llm, "
+        "isNotNull(input_tokens) OR isNotNull(output_tokens) AS usage, agent != '' OR kind = 'agent' AS named, "
+        "(llm OR usage OR kind IN ('tool', 'decision')) AND agent = '' AS orphan "
+        f"FROM span_records FINAL WHERE {where}"
+    )
+    flag: Any = np.bool_
+    verdict = decide(columns["id"], columns["parent"], *(columns[name].astype(flag) for name in ("llm", "usage", "named")))
+    inherits = columns["orphan"].astype(flag) & (verdict.owner >= 0) & (verdict.owner != np.arange(len(verdict.owner)))
+    noted = np.flatnonzero(verdict.shadowed | inherits)
+    ids = columns["id"]
+    owners = np.where(inherits[noted], ids[verdict.owner[noted]], 0).astype(np.uint64)
+    now = time.time_ns()
+    store.command("TRUNCATE TABLE verdicts")
+    store.insert_columns("verdicts", ["id", "shadowed", "owner"], [ids[noted], verdict.shadowed[noted], owners])
+    store.command(
+        # Earlier notes on these traces that no longer hold are replaced by empty ones.
+        f"INSERT INTO settled SELECT trace_id, span_id, {now}, false, '' FROM settled FINAL WHERE {where} AND (shadowed OR agent != '')"
+    )
+    store.command(
+        f"INSERT INTO settled SELECT trace_id, span_id, {now + 1}, v.shadowed, o.label FROM ("
+        f"SELECT trace_id, span_id, sipHash64(trace_id, span_id) AS id FROM span_records FINAL WHERE {where} AND id IN (SELECT id FROM verdicts)) AS s "
+        "INNER JOIN verdicts AS v ON s.id = v.id "
+        f"LEFT JOIN (SELECT sipHash64(trace_id, span_id) AS id, if(agent != '', agent, name) AS label FROM span_records FINAL WHERE {where} "
+        "AND id IN (SELECT owner FROM verdicts)) AS o ON v.owner = o.id"
+    )

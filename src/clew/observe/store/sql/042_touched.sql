@@ -1,0 +1,6 @@
+-- Traces that received spans since the settler last ran.
+CREATE TABLE IF NOT EXISTS touched $on_cluster (
+    trace_id String
+) ENGINE = ${replicated}MergeTree
+ORDER BY trace_id
+SETTINGS old_parts_lifetime = 1

@@ -1,0 +1,7 @@
+-- Recording processes that are known to have ended: what they left open is lost.
+CREATE TABLE IF NOT EXISTS processes $on_cluster (
+    process String,
+    ended_ns UInt64
+) ENGINE = ${replicated}ReplacingMergeTree(ended_ns)
+ORDER BY process
+SETTINGS old_parts_lifetime = 1

@@ -1,0 +1,2 @@
+CREATE MATERIALIZED VIEW IF NOT EXISTS touch_traces $on_cluster TO touched AS
+SELECT DISTINCT trace_id FROM normalised_spans
