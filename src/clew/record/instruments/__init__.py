@@ -1,1 +1,1 @@
-"""What users wrap their code with."""
+"""What users wrap code with."""

@@ -1,0 +1,83 @@
+"""The functions that users wrap code with: ``clew.tool``, ``clew.llm``, ... Each gives a span, or decorates a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar, cast, overload
+
+from clew.model.kinds import KINDS, Kind
+from clew.record import state
+from clew.record.instrument import Instrument
+from clew.record.instruments import table
+from clew.record.instruments.decision import DecisionSpan
+from clew.record.instruments.llm import LlmSpan, ModelSpan
+from clew.record.noop import NOOP
+from clew.record.span import Span
+
+S = TypeVar("S", bound=Span)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class InstrumentFunction(Generic[S]):
+    """What ``clew.tool`` and its like are to a type checker; at run time they are plain functions, which are faster to call."""
+
+    @overload
+    def __call__(self, name: str | None = None, /, **attributes: Any) -> S: ...
+    @overload
+    def __call__(self, function: F, /) -> F: ...
+    def __call__(self, name: Any = None, /, **attributes: Any) -> Any:
+        raise NotImplementedError
+
+
+def _function(kind: type[S], instrument: Instrument, doc: str) -> InstrumentFunction[S]:
+    def make(name: Any = None, /, **attributes: Any) -> Any:
+        if state.off:
+            return NOOP if name is None or name.__class__ is str else name
+        if name is None or name.__class__ is str or not callable(name):
+            return kind(instrument, name, attributes)
+        return kind(instrument, None, attributes)(name)
+
+    make.__name__ = make.__qualname__ = str(instrument.kind)
+    make.__doc__ = f"{doc}\n\n    {_CONTRACT}"
+    return cast(InstrumentFunction[S], make)
+
+
+_CONTRACT: Final = """Context manager, sync and async, and decorator of functions, coroutines, generators and async generators, bare or with a name.
+
+    :param name: name of the span; for a decorated function its own name unless given
+    :param attributes: keywords of the kind (docs/recording.md), ``input`` and ``output``, or any further attribute by its name
+    """
+
+workflow: Final = _function(Span, table.WORKFLOW, "A run of a workflow; ``session=`` and ``user=`` say whose it is.")
+node: Final = _function(Span, table.NODE, "One step of a workflow.")
+agent: Final = _function(ModelSpan, table.AGENT, "An agent at work; its model calls and tools are spans inside.")
+llm: Final = _function(LlmSpan, table.LLM, "A call of a language model; ``model=``, ``provider=``, ``messages=``.")
+tool: Final = _function(Span, table.TOOL, "A tool call; ``arguments=``. A decorated function's arguments and result are recorded.")
+decision: Final = _function(DecisionSpan, table.DECISION, "A decision; ``options=``, then ``choose()``.")
+message: Final = _function(Span, table.MESSAGE, "A message from one agent to another.")
+memory: Final = _function(Span, table.MEMORY, "An access to memory.")
+retrieval: Final = _function(Span, table.RETRIEVAL, "A search in documents.")
+embedding: Final = _function(ModelSpan, table.EMBEDDING, "A call of an embedding model; ``model=``, ``provider=``.")
+git: Final = _function(Span, table.GIT, "A git operation; ``commit=``, ``branch=``.")
+task: Final = _function(Span, table.TASK, "A task that is handed out and completed.")
+execution: Final = _function(Span, table.EXECUTION, "Code or a command that is executed.")
+gate: Final = _function(Span, table.GATE, "A gate: a check or an approval that lets a run go on.")
+evaluation: Final = _function(Span, table.EVALUATION, "A judgement of something that was done.")
+
+_CLASSES: Final[dict[Kind | None, type[Span]]] = {"llm": LlmSpan, "agent": ModelSpan, "embedding": ModelSpan, "decision": DecisionSpan}
+
+
+def span(name: Any = None, /, kind: Kind = "other", **attributes: Any) -> Any:
+    """A span of any kind, by the kind's name; otherwise like the instruments.
+
+    :raises ValueError: there is no such kind
+    """
+    if state.off:
+        return NOOP if name is None or name.__class__ is str else name
+    instrument = table.BY_KIND.get(kind)
+    if instrument is None:
+        raise ValueError(f"no such kind of span: {kind!r}; there are {', '.join(KINDS)}")
+    made = _CLASSES.get(kind, Span)
+    if name is None or name.__class__ is str or not callable(name):
+        return made(instrument, name, attributes)
+    return made(instrument, None, attributes)(name)

@@ -1,0 +1,54 @@
+"""The recorder of this process, and the few values that every span reads on its way."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from clew import settings
+
+if TYPE_CHECKING:
+    from clew.record.recorder import Recorder
+
+recorder: Any = None
+"""The recorder at work: None before the first use and while recording is off."""
+off = False
+value_bytes = 1 << 20
+span_bytes = 4 << 20
+"""Most bytes that one span holds; further values are counted as dropped attributes of that span."""
+
+making: Final = threading.RLock()
+
+
+def running() -> Recorder | None:
+    """The recorder, made from the settings on first use and at work; None while recording is off."""
+    with making:
+        if off:
+            return None
+        if recorder is None:
+            from clew.record.recorder import from_settings
+
+            use(from_settings({}))
+        if recorder is not None and recorder.idle:
+            recorder.run()
+        return recorder  # type: ignore[no-any-return]
+
+
+def use(new: Recorder | None) -> None:
+    """Make ``new`` the recorder of this process; None turns recording off."""
+    global recorder, off, value_bytes, span_bytes
+    recorder, off = new, new is None
+    if new is not None:
+        value_bytes = new.settings.value_bytes
+        span_bytes = 4 * value_bytes
+
+
+def forget() -> None:
+    """As before the first use."""
+    global recorder, off
+    recorder, off = None, False
+
+
+def is_off() -> bool:
+    """Whether nothing is recorded. Decides by the setting before the first use, without starting anything."""
+    return off or (recorder is None and bool(settings.get("disabled")))
