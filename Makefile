@@ -23,8 +23,27 @@ help:
 	@echo "make lock    resolve the requirements*.lock files again (needs the network)"
 	@echo "make clean   remove environments, caches and the demo's data"
 
+DEMO = .demo
+SHOW = @printf '\n\033[1m$$ %s\033[0m\n'
+
+# MODEL names a real model instead of the local stand-in; see examples/fix_issue/README.md.
 demo: $(VENV)/.locked
-	@$(BIN)/python examples/fix_issue/demo.py
+	$(SHOW) "python examples/fix_issue/main.py --data-dir $(DEMO)"
+	@$(BIN)/python examples/fix_issue/main.py --data-dir $(DEMO) $(if $(MODEL),--model $(MODEL))
+	$(SHOW) "clew --data-dir $(DEMO) runs"
+	@$(BIN)/clew --data-dir $(DEMO) runs
+	$(SHOW) "clew --data-dir $(DEMO) show last"
+	@$(BIN)/clew --data-dir $(DEMO) show last
+	$(SHOW) "clew --data-dir $(DEMO) cost --by model"
+	@$(BIN)/clew --data-dir $(DEMO) cost --by model
+	@echo
+	@echo "The record is in $(DEMO). Type next:"
+	@echo "  export PATH=\"$(CURDIR)/$(BIN):\$$PATH\" CLEW_DATA_DIR=\"$(CURDIR)/$(DEMO)\""
+	@echo "  clew search 'status:error'        # the test run that failed, and why"
+	@echo "  clew cost --by agent"
+	@echo "  clew sql 'SELECT choice, reason, confidence FROM decisions'"
+	@echo "  clew show last --json"
+	@echo "  less examples/fix_issue/main.py   # how the program is instrumented"
 
 test: test-base test-all
 
