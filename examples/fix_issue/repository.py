@@ -106,7 +106,8 @@ class Repository:
             [sys.executable, "-B", "-m", "unittest", "--quiet"], cwd=self.path, capture_output=True, text=True, timeout=60
         )
         if done.returncode:
-            raise TestsFailed(done.stderr.strip())
+            summary = done.stderr.strip().rpartition("\n")[2]
+            raise TestsFailed(f"tests {summary}\n{done.stderr}")
         return done.stderr.strip()
 
     def write(self, path: str, text: str) -> None:
