@@ -1,0 +1,192 @@
+"""``clew doctor``: is everything in order, what was lost, and what to do about it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from clew.cli import figures, invocation
+from clew.cli.terminal import Cell, Page, safe
+from clew.errors import ClewError, MissingExtra
+
+if TYPE_CHECKING:
+    from clew.observe.query.health import Health
+
+LEAST_FREE_BYTES = 256 << 20
+"""Free space below which the store cannot merge its parts any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    level: Literal["ok", "note", "wrong"]
+    """``wrong`` makes the exit code 1."""
+    subject: str
+    text: str
+    advice: str = ""
+
+
+@click.command("doctor")
+@invocation.as_json
+@invocation.common
+def command(as_json: bool) -> int:
+    """Check the data directory, the store, the spool and what was lost; say what to do.
+
+    The exit code is 1 when something is wrong.
+    """
+    directory = invocation.data_dir()
+    findings = [_python(), *_disk(directory)]
+    state: Health | None = None
+    try:
+        from clew.cli.operations import HEALTH, SWEEP
+
+        with invocation.client("doctor") as client:
+            findings.append(Finding("ok", "owner", f"process {client.owner.pid}, Clew {client.owner.version}"))
+            try:
+                client.ask(SWEEP)
+            except (ClewError, OSError) as error:
+                findings.append(
+                    Finding("wrong", "spool", f"new records could not be taken in: {error}", "make room on the disk, then run this again")
+                )
+            state = client.ask(HEALTH)
+            findings += examine(state)
+    except (ClewError, OSError) as error:
+        findings.append(Finding("wrong", "packages" if isinstance(error, MissingExtra) else "store", str(error)))
+    page = invocation.page()
+    if as_json:
+        page.json({"findings": findings, "health": state})
+    else:
+        write(page, findings)
+    return 1 if any(finding.level == "wrong" for finding in findings) else 0
+
+
+def _python() -> Finding:
+    return Finding("ok", "python", f"{sys.version.split()[0]}, {sys.platform}")
+
+
+def _disk(directory: Path) -> list[Finding]:
+    there = next(path for path in (directory, *directory.parents) if path.exists())
+    if not there.is_dir():
+        return [Finding("wrong", "data directory", f"{there} is not a directory", "name another one with --data-dir or CLEW_DATA_DIR")]
+    if not os.access(there, os.W_OK | os.X_OK):
+        return [Finding("wrong", "data directory", f"{there} is not writable", f"chmod u+rwx {there}, or name another one with --data-dir")]
+    free = shutil.disk_usage(there).free
+    state = "" if there == directory else " (does not exist yet)"
+    text = f"{directory}{state}, {figures.size(free)} free"
+    if free < LEAST_FREE_BYTES:
+        return [Finding("wrong", "data directory", text, "make room: programs cannot record and the store cannot take records in")]
+    return [Finding("ok", "data directory", text)]
+
+
+def examine(health: Health) -> list[Finding]:
+    """What the store's figures mean."""
+    rows = ", ".join(f"{table.name} {table.rows:,} ({figures.size(table.bytes)})" for table in health.tables)
+    found = [
+        Finding("ok", "clew", f"{health.version}, {health.engine}, schema {health.schema}"),
+        Finding(
+            "ok", "store", f"{figures.plural(health.spans, 'span')}, {figures.size(health.bytes)} in all" + (f": {rows}" if rows else "")
+        ),
+        Finding("ok", "spool", f"{figures.plural(health.spool_files, 'file')}, {figures.size(health.spool_bytes)}"),
+    ]
+    found += _losses(health)
+    if health.quarantined:
+        found.append(
+            Finding(
+                "wrong",
+                "set aside",
+                f"{figures.plural(health.quarantined, 'record')} could not be read",
+                f"look at them in {Path(health.data_dir) / 'quarantine'}",
+            )
+        )
+    if health.running:
+        found.append(Finding("note", "running", f"{figures.plural(health.running, 'span')} have not ended"))
+    if health.lost:
+        found.append(
+            Finding(
+                "note",
+                "lost",
+                f"{figures.plural(health.lost, 'span')} never ended: the recording process died first",
+                "clew search state:lost",
+            )
+        )
+    if health.conflicts:
+        found.append(
+            Finding(
+                "note", "conflicts", f"{figures.plural(health.conflicts, 'span')} arrived again with other content; the later one counts"
+            )
+        )
+    if health.model_calls:
+        share = health.calls_with_usage / health.model_calls
+        level: Literal["ok", "note"] = "ok" if health.calls_with_usage == health.model_calls else "note"
+        text = f"{health.calls_with_usage:,} of {figures.plural(health.model_calls, 'model call')} ({share:.1%}) recorded their usage"
+        found.append(Finding(level, "usage", text))
+    if health.unpriced_calls:
+        text = f"{figures.plural(health.unpriced_calls, 'model call')} with usage but no price"
+        found.append(
+            Finding("note", "unpriced", text, "clew cost names the models; give their prices in prices.toml in the data directory")
+        )
+    found.append(Finding("ok", "prices", health.prices))
+    return found
+
+
+def _losses(health: Health) -> list[Finding]:
+    if not health.losses:
+        return [Finding("ok", "recorded", "no account of a recording process yet")]
+    emitted, written, sampled_out = (sum(getattr(loss, name) for loss in health.losses) for name in ("emitted", "written", "sampled_out"))
+    dropped: dict[str, int] = {}
+    for loss in health.losses:
+        for reason, count in loss.dropped.items():
+            dropped[reason] = dropped.get(reason, 0) + count
+    lost = sum(dropped.values())
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(dropped.items()) if count)
+    text = f"emitted {emitted:,} = written {written:,} + sampled out {sampled_out:,} + dropped {lost:,}{f' ({reasons})' if reasons else ''}"
+    text += f", by {figures.plural(len(health.losses), 'process').replace('processs', 'processes')}"
+    found = []
+    if lost:
+        found.append(
+            Finding(
+                "wrong", "recorded", text, "raise CLEW_QUEUE or CLEW_SPOOL_BYTES, make room on the disk, or record less; docs/settings.md"
+            )
+        )
+    else:
+        found.append(Finding("ok", "recorded", text))
+    for loss in health.losses:
+        gap = loss.emitted - loss.written - loss.sampled_out - sum(loss.dropped.values())
+        if gap:
+            who = f"{loss.service or 'a program'} (process {loss.process})"
+            found.append(
+                Finding(
+                    "wrong",
+                    "recorded",
+                    f"the account of {who} does not add up: {abs(gap):,} spans too {'few' if gap > 0 else 'many'}",
+                    "please report it",
+                )
+            )
+    return found
+
+
+_MARKS: dict[str, tuple[str, str]] = {"ok": ("", ""), "note": ("note", "warning"), "wrong": ("wrong", "error")}
+
+
+def write(page: Page, findings: list[Finding]) -> None:
+    rows: list[tuple[Cell, ...]] = []
+    for finding in findings:
+        mark, style = _MARKS[finding.level]
+        rows.append(
+            (
+                Cell(finding.subject, "faint"),
+                Cell(mark, style),
+                Cell(safe(finding.text) + (f"; {safe(finding.advice)}" if finding.advice else "")),
+            )
+        )
+    subject = max(len(row[0].text) for row in rows)
+    for row in rows:
+        page.line(page.row([(row[0], subject, "left"), (row[1], 5, "left"), (row[2], max(len(row[2].text), 1), "left")]))
+    wrong = sum(finding.level == "wrong" for finding in findings)
+    page.line()
+    page.line(page.style(f"{figures.plural(wrong, 'thing')} {'is' if wrong == 1 else 'are'} wrong", "error") if wrong else "All is well.")

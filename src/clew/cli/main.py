@@ -1,0 +1,119 @@
+"""The command ``clew``: assembles the commands, and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from clew.cli import invocation
+from clew.errors import ClewError, FilterError, QueryError, SettingError
+
+COMMANDS: dict[str, str] = {
+    "import": "Take OTLP files into the store.",
+    "runs": "List the newest runs.",
+    "show": "Show one run as a tree, with times, tokens, cost and errors.",
+    "search": "Find spans with a filter.",
+    "cost": "Say what model calls cost.",
+    "sql": "Run a read-only SQL query.",
+    "tail": "Follow what programs record, live.",
+    "doctor": "Check the store, the spool and what was lost.",
+}
+"""Each in the module of its name (``import_`` for ``import``), loaded when it is used."""
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+EXIT_CODES = """\b
+Exit codes:
+  0    done
+  1    failed, or done with faults (such as broken lines in an import)
+  2    wrong usage: an unknown option, a filter or a query that is not understood
+  130  interrupted
+"""
+
+
+class Commands(click.Group):
+    """Loads a command when it is asked for, so that help is quick and needs no extra."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"clew.cli.{cmd_name}{'_' if cmd_name == 'import' else ''}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def main(self, *args: Any, **extra: Any) -> NoReturn:
+        """Runs the command line and exits; stderr gets one clear line for an error."""
+        sys.exit(run(self, *args, **extra))
+
+
+def run(group: click.Group, args: list[str] | None = None, **extra: Any) -> int:
+    """Runs the command line; the result is the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # an ASCII terminal gets "?" for what it cannot show
+    context: click.Context | None = None
+    try:
+        try:
+            with group.make_context("clew", list(sys.argv[1:] if args is None else args)) as context:
+                code = click.Group.invoke(group, context)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough; the interpreter flushes at exit
+            return DONE
+        return code if isinstance(code, int) else DONE
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.ClickException as error:
+        error.show()
+        return USAGE if isinstance(error, click.UsageError) else FAILED
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("clew: interrupted", err=True)
+        return INTERRUPTED
+    except (ClewError, OSError) as error:
+        if context is not None and context.meta.get("clew.debug"):
+            raise
+        _say(error)
+        return USAGE if _is_usage(error) else FAILED
+
+
+def _is_usage(error: BaseException) -> bool:
+    return isinstance(error, (FilterError, SettingError)) or type(error) is QueryError
+
+
+def _say(error: BaseException) -> None:
+    from clew.cli.terminal import safe_lines
+
+    text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else str(error)
+    if isinstance(error, OSError) and not error.filename and error.strerror and not isinstance(error, ClewError):
+        text = error.strerror
+    click.echo("clew: " + "\n".join(safe_lines(text)), err=True)
+
+
+def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        click.echo(f"clew {version('clew')}")
+        context.exit()
+
+
+@click.group(cls=Commands, epilog=EXIT_CODES, context_settings={"max_content_width": 120})
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version and exit.")
+@invocation.common
+def main() -> None:
+    """Record programs made of agents, keep the record, and read it back."""
+
+
+if __name__ == "__main__":
+    main()
