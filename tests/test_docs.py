@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +48,12 @@ def code_blocks(text: str, *languages: str) -> Iterator[str]:
     for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         if language in languages:
             yield block
+
+
+def sections(text: str) -> dict[str, str]:
+    """Heading (without backquotes) -> the text under it, up to the next heading."""
+    found = re.findall(r"^##+ +(.+?)\s*$\n(.*?)(?=^##+ |\Z)", text, re.MULTILINE | re.DOTALL)
+    return {heading.strip("`"): body for heading, body in found}
 
 
 def anchors(text: str) -> set[str]:
@@ -156,32 +165,38 @@ def test_shown_python_uses_names_that_exist(file: Path) -> None:
     assert unknown == []
 
 
+def long_options(command: click.Command) -> set[str]:
+    options = [parameter for parameter in command.params if isinstance(parameter, click.Option) and not parameter.hidden]
+    return {flag for parameter in options for flag in (*parameter.opts, *parameter.secondary_opts) if flag.startswith("--")}
+
+
 def test_every_command_and_option_is_documented() -> None:
-    """docs/cli.md has a heading for each command, and under it each of its options; those of ``clew`` itself may stand anywhere."""
+    """docs/cli.md has a heading for each command, such as ``## `clew show RUN` ``, and under it each of its options."""
     text = page("cli.md")
-    sections = {heading.strip("`"): body for heading, body in re.findall(r"^##+ +(.+?)\n(.*?)(?=^##+ |\Z)", text, re.MULTILINE | re.DOTALL)}
-    missing = [option for parameter in cli().params for option in parameter.opts if option.startswith("--") and f"`{option}" not in text]
+    missing = sorted(flag for flag in long_options(cli()) if f"`{flag}" not in text)
     for name, command in commands(cli()):
-        section = next((body for heading, body in sections.items() if heading.split(" ")[: len(name.split(" "))] == name.split(" ")), None)
+        section = next((body for heading, body in sections(text).items() if f"{heading} ".startswith(f"{name} ")), None)
         if section is None:
             missing.append(name)
-            continue
-        own = [parameter for parameter in command.params if isinstance(parameter, click.Option) and not parameter.hidden]
-        shared = {option for parameter in cli().params for option in parameter.opts}
-        for parameter in own:
-            missing += [
-                f"{name} {option}"
-                for option in parameter.opts
-                if option.startswith("--") and option not in shared and f"`{option}" not in section
-            ]
+        else:
+            missing += sorted(f"{name} {flag}" for flag in long_options(command) - long_options(cli()) if f"`{flag}" not in section)
     assert missing == []
 
 
-def test_every_view_is_documented() -> None:
-    headings = anchors(page("sql.md"))
-    views = {file.stem for file in (ROOT / "src/clew/observe/store/views").glob("*.sql")}
+@pytest.mark.needs("chdb", "clickhouse_connect")
+def test_every_view_and_column_is_documented(data_dir: Path) -> None:
+    """docs/sql.md has a heading for each public view, and under it each of its columns, and none that it does not have."""
+    views = sorted(file.stem for file in (ROOT / "src/clew/observe/store/views").glob("*.sql"))
     assert len(views) >= 8
-    assert views - headings == set()
+    query = f"SELECT table, name FROM system.columns WHERE database = currentDatabase() AND table IN ({', '.join(map(repr, views))})"
+    shown = subprocess.run([Path(sys.executable).with_name("clew"), "sql", "--json", query], capture_output=True, text=True, check=True)
+    columns: dict[str, set[str]] = {view: set() for view in views}
+    for row in json.loads(shown.stdout):
+        columns[row["table"]].add(row["name"])
+    documented = {
+        view: set(re.findall(r"^\| `(\w+)`", body, re.MULTILINE)) for view, body in sections(page("sql.md")).items() if view in columns
+    }
+    assert documented == columns
 
 
 def test_every_dependency_has_its_reason() -> None:
