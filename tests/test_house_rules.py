@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,33 @@ def test_a_breach_is_found(text: str) -> None:
 @pytest.mark.parametrize("text", ["https://example.org/users/7", f"src/{PLACES[0]}/a.py", "../shared/data", "~/.clew"])
 def test_ordinary_text_is_no_breach(text: str) -> None:
     assert breaches(text) == []
+
+
+def test_a_skip_is_a_failure_where_everything_must_run(tmp_path: Path) -> None:
+    """CLEW_REQUIRE_ALL=1: only absent test data and tests that cannot apply may skip."""
+    (tmp_path / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text("utf-8"))
+    (tmp_path / "test_skips.py").write_text(SKIPPING)
+    (tmp_path / "test_module.py").write_text("import pytest\n\npytest.importorskip('no_such_module')\n")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--continue-on-collection-errors", "--rootdir", tmp_path, tmp_path]
+    counts = {}
+    for require_all in ("", "1"):
+        done = subprocess.run(command, env=os.environ | {"CLEW_REQUIRE_ALL": require_all}, cwd=tmp_path, capture_output=True, text=True)
+        counts[require_all] = done.stdout.splitlines()[-1].rpartition(" in ")[0].strip("= ")
+    assert counts == {"": "5 skipped", "1": "1 failed, 2 skipped, 2 errors"}
+
+
+SKIPPING = """
+import pytest
+
+@pytest.mark.needs("no_such_module")
+def test_needs(): ...
+
+def test_lazy():
+    pytest.skip("no time")
+
+def test_data(shared_data):
+    shared_data("no/such/file")
+
+def test_elsewhere():
+    pytest.skip("not applicable: another platform")
+"""
