@@ -31,6 +31,7 @@ _FOREIGN = ("CLEW_", "OTEL_", "TRACEPARENT", "TRACESTATE", "BAGGAGE")
 
 def pytest_configure(config: pytest.Config) -> None:
     """No test sees the user's settings or writes to the user's data directory, in this process or in one that it starts."""
+    config.addinivalue_line("markers", "needs(*modules): skip the test without these optional modules; a failure under CLEW_REQUIRE_ALL=1")
     for name in [name for name in os.environ if name.startswith(_FOREIGN)]:
         del os.environ[name]
     home = tempfile.TemporaryDirectory(prefix="clew-tests-", ignore_cleanup_errors=True)

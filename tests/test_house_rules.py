@@ -61,7 +61,7 @@ def test_a_skip_is_a_failure_where_everything_must_run(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text("utf-8"))
     (tmp_path / "test_skips.py").write_text(SKIPPING)
     (tmp_path / "test_module.py").write_text("import pytest\n\npytest.importorskip('no_such_module')\n")
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--continue-on-collection-errors", "--rootdir", tmp_path, tmp_path]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--continue-on-collection-errors", "--rootdir", str(tmp_path)]
     counts = {}
     for require_all in ("", "1"):
         done = subprocess.run(command, env=os.environ | {"CLEW_REQUIRE_ALL": require_all}, cwd=tmp_path, capture_output=True, text=True)
