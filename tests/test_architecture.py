@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -159,12 +157,3 @@ def test_a_forbidden_import_is_found(tmp_path: Path, file: str, code: str, compl
     (source / file).parent.mkdir(exist_ok=True)
     (source / file).write_text(code)
     assert [line.split(": ", 1)[1] for line in violations(source)] == [complaint]
-
-
-@pytest.mark.parametrize("code", ["import clew", "import clew.settings, clew.errors, clew.model.attributes"])
-def test_importing_clew_loads_nothing_heavy(code: str) -> None:
-    loaded = subprocess.run(
-        [sys.executable, "-c", f"import sys; {code}; print(*sys.modules)"], capture_output=True, text=True, check=True
-    ).stdout.split()
-    assert "clew" in loaded
-    assert sorted({name.split(".")[0] for name in loaded} & set(HEAVY)) == []
