@@ -31,13 +31,10 @@ def decorate(function: F, kind: type[Span], instrument: Instrument, name: str | 
         return function
     name = name if name is not None else getattr(function, "__name__", type(function).__name__)
     given = dict(attributes)
-    if instrument.name_attribute is not None:
-        given.pop(instrument.name_attribute, None)
     arguments = _Arguments(function) if instrument.kind == "tool" else None
 
     def new(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Span:
-        span = kind(instrument, name, ())  # type: ignore[arg-type]
-        span.attributes.update(given)
+        span = kind(instrument, name, dict(given))
         if arguments is not None:
             arguments.record(span, args, kwargs)
         return span

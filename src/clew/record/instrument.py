@@ -12,6 +12,8 @@ from clew.wire import otlp_json
 INTERNAL: Final = 1
 CLIENT: Final = 3
 
+OUR_SCOPE: Final = otlp_json.scope("clew")
+
 COMMON: Final[Mapping[str, str]] = {
     "session": names.CONVERSATION_ID,
     "user": names.USER_ID,
@@ -32,12 +34,27 @@ class Instrument:
     :ivar input: attribute that ``span.input()`` sets; likewise ``output``
     :ivar keywords: keyword to attribute
     :ivar methods: keyword to the name of the span's method that takes its value
+    :ivar taken: the keys of ``methods``
+    :ivar shorter: attribute to keyword: what ``set()`` stores an attribute under, so that it replaces the keyword
     :ivar fixed: attributes that each of its spans has
     :ivar bare: the same without the operation, for a span that names another
     :ivar scope: instrumentation scope, as JSON
     """
 
-    __slots__ = ("bare", "fixed", "input", "keywords", "kind", "methods", "name_attribute", "otlp_kind", "output", "scope")
+    __slots__ = (
+        "bare",
+        "fixed",
+        "input",
+        "keywords",
+        "kind",
+        "methods",
+        "name_attribute",
+        "otlp_kind",
+        "output",
+        "scope",
+        "shorter",
+        "taken",
+    )
 
     def __init__(
         self,
@@ -56,8 +73,10 @@ class Instrument:
         self.name_attribute = name_attribute
         self.input = input
         self.output = output
-        self.keywords = {**COMMON, **(keywords or {})}
-        self.methods = {"input": "input", "output": "output", **(methods or {})}
+        self.keywords = {**COMMON, **(keywords or {})} if kind else {}  # a foreign instrumentation means what it says
+        self.methods = {"input": "input", "output": "output", **(methods or {})} if kind else {}
+        self.taken = frozenset(self.methods)
+        self.shorter = {attribute: keyword for keyword, attribute in self.keywords.items()}
         self.bare: dict[str, Any] = {names.SPAN_KIND: kind} if kind else {}
         self.fixed = {**self.bare, names.OPERATION: OPERATION_OF[kind]} if kind in OPERATION_OF else self.bare
-        self.scope = scope if scope is not None else otlp_json.scope("clew")
+        self.scope = scope if scope is not None else OUR_SCOPE

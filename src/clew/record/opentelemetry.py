@@ -149,9 +149,13 @@ class BridgeSpan(trace.Span):
             if span.ended or span.status_code == OK or code is StatusCode.UNSET:
                 return
             if code is StatusCode.OK:
-                span.status_code, span.status_message = OK, ""
+                span.status_code = OK
+                if span.rare is not None:
+                    span.rare.message = ""
             else:
-                span.status_code, span.status_message = ERROR, text(description) if description else ""
+                span.status_code = ERROR
+                if description:
+                    span._rare().message = text(description)
         except Exception:
             fault("setting a status")
 
@@ -190,11 +194,10 @@ class BridgeTracer(trace.Tracer):
         record_exception: bool = True,
         set_status_on_exception: bool = True,
     ) -> trace.Span:
-        span = Span(self._instruments[kind], name, attributes or {})
+        span = Span(self._instruments[kind], name, dict(attributes) if attributes else {})
         parent = _parent(context)
         try:
-            span._begin(parent, fresh=parent is None)
-            if not span.started:  # recording is off: pass on the parent, as the API does without an SDK
+            if not span._begin(parent, fresh=parent is None):  # recording is off: pass on the parent, as the API does without an SDK
                 return trace.NonRecordingSpan(trace.get_current_span(context).get_span_context())
             if start_time is not None:
                 span.started = start_time - span.trace.offset

@@ -28,6 +28,7 @@ from clew.record.context import Remote, Trace
 from clew.record.guard import fault, faults
 from clew.record.processor import Processor, Refused
 from clew.record.sampling import Sampling
+from clew.record.span import SMALL
 from clew.record.stats import FLUSH_TIMEOUT_S, Stats
 from clew.wire import otlp_json
 
@@ -92,6 +93,8 @@ class Recorder:
     ) -> None:
         self.settings = settings
         self.processors: tuple[Processor, ...] = tuple(processors)
+        self.unusual = True
+        """Spans take the general way: there are processors, or the writer does not run yet."""
         self.now = now
         self.wall = wall
         # A generator of our own: the program's seed must not repeat our ids, and our use must not shift its numbers.
@@ -102,7 +105,7 @@ class Recorder:
         self.started: deque[Span] = deque(maxlen=max(settings.queue, 1))
         """Spans started since the writer last looked; it writes a start record for those that stay open."""
         self.held = 0
-        """About the bytes of ``finished``. Threads may miss each other's additions; the writer sets it right."""
+        """About the bytes of the large spans in ``finished``. Threads may miss each other's additions; the writer sets it right."""
         self.high = max(settings.queue // 4, 1)
         self.held_high = max(settings.queue_bytes // 4, 1)
         self.idle = True
@@ -119,6 +122,7 @@ class Recorder:
     # -- traces -------------------------------------------------------------------------------------------------------------------
 
     def new_trace(self) -> Trace:
+        """A trace that starts here."""
         trace_id = self.bits(128) or 1
         return Trace(trace_id, self.sampling.chooses(trace_id), self.offset)
 
@@ -131,25 +135,17 @@ class Recorder:
     # -- spans --------------------------------------------------------------------------------------------------------------------
 
     def finish(self, span: Span) -> None:
-        """Hand over a span that has ended and is to be recorded."""
-        self.held += span.size
-        if len(self.finished) < self.high and self.held < self.held_high:
-            self.finished.append(span)
-        else:
-            self.pressure(span)
-
-    def pressure(self, span: Span) -> None:
-        """Hand over a span while much is waiting: wake the writer, and drop the span when nothing more may wait."""
-        limits = self.settings
-        if len(self.finished) >= limits.queue or self.held - span.size >= limits.queue_bytes:
+        """Hand over a span that has ended and is to be recorded; wakes the writer when much is waiting, drops when nothing more may wait."""
+        limits, size = self.settings, span.size
+        if len(self.finished) >= limits.queue or (self.held >= limits.queue_bytes and size > SMALL):
             with self._lock:
                 self.refused["queue_full"] += 1
-            self.held -= span.size
             return
+        if size > SMALL:
+            self.held += size
         self.finished.append(span)
-        writer = self.writer
-        if writer is not None:
-            writer.wake()
+        if self.writer is not None and (len(self.finished) >= self.high or self.held >= self.held_high):
+            self.writer.wake()
 
     def on_start(self, span: Span) -> None:
         for processor in self.processors:
@@ -183,6 +179,7 @@ class Recorder:
             if self._threaded:
                 self.writer.start()
             self.idle = False
+            self.unusual = bool(self.processors)
 
     def flush(self, timeout: float = FLUSH_TIMEOUT_S) -> bool:
         """Write everything that has ended, and a start record for everything that is open.
@@ -196,7 +193,7 @@ class Recorder:
         """Flush, give the exporter its time, and close the files. Later spans are written by the thread that ends them."""
         with self._lock:
             self.closed = True
-            self.high = 0  # every further span takes the slow way
+            self.high = 0  # every further span wakes the writer, which then writes in the thread that calls
             writer = self.writer
         return True if writer is None else writer.close(timeout)
 
@@ -204,8 +201,7 @@ class Recorder:
         """In a forked child: this recorder belongs to the parent. Spans that it started are the parent's to write."""
         self.finished = deque(maxlen=0)
         self.started = deque(maxlen=0)
-        self.high = sys.maxsize
-        self.held_high = sys.maxsize
+        self.high = self.held_high = sys.maxsize
         self.processors = ()
         self.sampling.keep_errors = False
         if self.writer is not None:

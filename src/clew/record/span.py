@@ -25,87 +25,97 @@ MAX_ATTRIBUTES: Final = 4096
 """Attributes of one span; OpenInference flattens long conversations to more than a thousand. Further ones are counted, not kept."""
 MAX_EVENTS: Final = 1024
 MAX_NAME: Final = 1024
+SPAN_BYTES: Final = 512
+"""About the memory of a span without its texts."""
+SMALL: Final = 2048
+"""Spans up to this size are bounded by their number alone; only larger ones are counted in bytes as well."""
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Rare:
+    """What most spans do not have."""
+
+    __slots__ = ("dropped_attributes", "dropped_events", "events", "links", "message")
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.links: list[Link] = []
+        self.message = ""
+        self.dropped_attributes = 0
+        self.dropped_events = 0
+
+    def copy(self) -> Rare:
+        other = Rare()
+        other.events, other.links, other.message = list(self.events), list(self.links), self.message
+        other.dropped_attributes, other.dropped_events = self.dropped_attributes, self.dropped_events
+        return other
 
 
 class Span:
     """One span. Made by an instrument (``clew.tool("search")``), started by ``with`` or :meth:`start`, ended by leaving it or :meth:`end`.
 
-    Values are copied when they are set; later changes to them do not show. Every method but a processor's refusal is free of exceptions
-    for the caller. What is set after the end is ignored.
+    Values are copied when they are set; later changes to them do not show. No method raises for what the caller gives it; only a
+    processor's refusal comes through. What is set after the end is ignored.
     """
 
     __slots__ = (
-        *("instrument", "name", "attributes", "size", "recorder", "trace", "span_id", "parent_span_id", "started", "ended", "token"),
-        *("status_code", "status_message", "events", "links", "dropped_attributes", "dropped_events", "local_root", "__weakref__"),
+        *("instrument", "name", "given", "size", "recorder", "trace", "span_id", "parent_span_id", "local_root"),
+        *("started", "ended", "token", "status_code", "rare", "__weakref__"),
     )
 
     instrument: Instrument
     name: str
-    attributes: dict[str, Any]
+    given: dict[str, Any]
+    """Attributes by keyword or name; :attr:`attributes` has them by name."""
+    size: int
+    recorder: Any
+    token: Any
     trace: Trace
     span_id: int
     parent_span_id: int
     local_root: bool
-    events: list[Event] | None
-    links: list[Link] | None
+    rare: Rare | None
 
-    def __init__(self, instrument: Instrument, name: str | None, keywords: Mapping[str, Any]) -> None:
+    def __init__(self, instrument: Instrument, name: str | None, keywords: dict[str, Any]) -> None:
+        """``keywords`` becomes the span's own: the caller must not keep it."""
         self.instrument = instrument
-        self.recorder: Any = None
         self.started = 0
         self.ended = 0
-        self.token: Any = None
+        self.token = None
         self.status_code = 0
-        self.status_message = ""
-        self.events = None
-        self.links = None
-        self.dropped_attributes = 0
-        self.dropped_events = 0
-        self.size = 256  # the span itself, about
-        attributes: dict[str, Any] = {}
-        self.attributes = attributes
+        self.rare = None
         try:
-            if name is None:
-                self.name = instrument.kind or "span"
-            else:
-                self.name = name if name.__class__ is str and len(name) <= MAX_NAME else cut(text(name, MAX_NAME), MAX_NAME)
-                if instrument.name_attribute is not None:
-                    attributes[instrument.name_attribute] = self.name
-            if keywords:
-                if not instrument.methods.keys().isdisjoint(keywords) or len(keywords) > MAX_ATTRIBUTES:
-                    self._take(keywords)
-                    return
-                aliases = instrument.keywords
-                limit = state.value_bytes
-                held = self.size
-                for key, value in keywords.items():
-                    kind = value.__class__
+            self.name = name if type(name) is str and len(name) <= MAX_NAME else _name(instrument, name)
+            # The usual case: few attributes, all scalars. Anything else takes the slower way. Keywords become attribute names only when
+            # somebody looks, most often the writer.
+            if instrument.taken.isdisjoint(keywords):
+                held = SPAN_BYTES
+                for value in keywords.values():
+                    kind = type(value)
                     if kind is str:
-                        if len(value) > limit:
-                            value = cut(value, limit)
                         held += len(value)
                     elif kind not in SCALARS:
-                        value = snapshot(value, limit)
-                        if value is None:
-                            continue
-                        held += size(value)
-                    attributes[aliases.get(key, key)] = value
-                self.size = held
+                        break
+                else:
+                    if held <= state.value_bytes and len(keywords) <= MAX_ATTRIBUTES:
+                        self.size = held
+                        self.given = keywords
+                        return
+            self.size = SPAN_BYTES
+            self.given = {}
+            self._take(keywords)
         except Exception:
+            self.size, self.given, self.name = SPAN_BYTES, {}, "span"
             fault("making a span")
-            if not hasattr(self, "name"):
-                self.name = "span"
 
     def _take(self, keywords: Mapping[str, Any]) -> None:
-        methods, aliases = self.instrument.methods, self.instrument.keywords
+        methods = self.instrument.methods
         for key, value in keywords.items():
-            if key in methods:
-                if value is not None:
-                    getattr(self, methods[key])(value)
-            else:
-                self.set(aliases.get(key, key), value)
+            if key not in methods:
+                self.set(key, value)
+            elif value is not None:
+                getattr(self, methods[key])(value)
 
     # -- life ---------------------------------------------------------------------------------------------------------------------
 
@@ -126,37 +136,37 @@ class Span:
         except Exception:
             fault("ending a span")
 
-    def _begin(self, parent: Any = None, *, fresh: bool = False) -> None:
+    def _begin(self, parent: Any = None, *, fresh: bool = False) -> bool:
+        """Start; ``fresh`` says that there is no parent, so that the current span is none either. False: nothing is recorded."""
         recorder = state.recorder
         if recorder is None or recorder.idle:
             recorder = state.running()
-        if self.started or recorder is None:
-            if self.started:
-                raise RuntimeError("a span can be started once; make a new one for each use")
-            return
+            if recorder is None:
+                return False
+        if self.started:
+            raise RuntimeError("a span can be started once; make a new one for each use")
         if parent is None and not fresh:
-            if not context.bridged and "opentelemetry.trace" in modules:
+            if "opentelemetry.trace" in modules and not context.bridged:
                 context.bridge()
-            parent = context.current()
+            parent = context.current() or recorder.parent
         self.recorder = recorder
         self.span_id = recorder.bits(64) or 1
         if parent is None:
-            parent = recorder.parent
-        if parent is None:
-            self.trace = recorder.new_trace()
+            trace = self.trace = recorder.new_trace()
             self.parent_span_id = 0
             self.local_root = True
         else:
-            self.trace = parent.trace
+            trace = self.trace = parent.trace
             self.parent_span_id = parent.span_id
-            self.local_root = parent.__class__ is Remote
+            self.local_root = type(parent) is Remote
         self.started = recorder.now()
-        if self.trace.sampled:
+        if trace.sampled:
             recorder.started.append(self)
         elif self.local_root:
             recorder.sampling.open(self)
         if recorder.processors:
             recorder.on_start(self)
+        return True
 
     def _finish(self, ended: int = 0) -> None:
         if self.ended or not self.started:
@@ -165,20 +175,30 @@ class Span:
         self.ended = ended or recorder.now()
         if recorder.processors:
             recorder.on_end(self)
-        if not self.trace.sampled:
-            recorder.sampling.end(self)
-            return
-        recorder.held += self.size
-        finished = recorder.finished
-        if len(finished) < recorder.high and recorder.held < recorder.held_high:
-            finished.append(self)
+        if self.trace.sampled:
+            recorder.finish(self)
         else:
-            recorder.pressure(self)
+            recorder.sampling.end(self)
 
     def __enter__(self) -> Self:
         try:
-            self._begin()
-            if self.started:
+            # `_begin`, written out for the usual case, the child of a span that is recorded: calls are what costs.
+            recorder = state.recorder
+            if recorder is not None and not recorder.unusual and not self.started:
+                if "opentelemetry.trace" in modules and not context.bridged:
+                    context.bridge()
+                parent = context.current()
+                if parent is not None and type(parent) is not Remote and (trace := parent.trace).sampled:
+                    self.recorder = recorder
+                    self.trace = trace
+                    self.parent_span_id = parent.span_id
+                    self.span_id = recorder.bits(64) or 1
+                    self.local_root = False
+                    recorder.started.append(self)
+                    self.token = context.attach(self)
+                    self.started = recorder.now()
+                    return self
+            if self._begin():
                 self.token = context.attach(self)
         except Refused:
             raise
@@ -200,7 +220,14 @@ class Span:
                 self._left_by(error)
             elif self.status_code == 0:
                 self.status_code = OK
-            self._finish()
+            if self.ended or not self.started:
+                return
+            recorder = self.recorder
+            if recorder.unusual or not self.trace.sampled or self.size > SMALL or len(recorder.finished) >= recorder.high:
+                self._finish()
+            else:
+                self.ended = recorder.now()
+                recorder.finished.append(self)
         except Exception:
             fault("ending a span")
 
@@ -220,7 +247,7 @@ class Span:
         """Decorate a function, coroutine function, generator function or async generator function: each call is a span like this one."""
         from clew.record.decorator import decorate
 
-        return decorate(function, type(self), self.instrument, self.name if self.named else None, self.attributes)
+        return decorate(function, type(self), self.instrument, self.name if self.named else None, self.given)
 
     # -- what is known of it ------------------------------------------------------------------------------------------------------
 
@@ -229,35 +256,27 @@ class Span:
         return self.name != (self.instrument.kind or "span")
 
     @property
+    def attributes(self) -> dict[str, Any]:
+        """Its attributes by name, without those that all spans of the kind have. Not to be changed; use :meth:`set`."""
+        instrument = self.instrument
+        values = {instrument.keywords.get(key, key): value for key, value in self.given.items()}
+        if instrument.name_attribute is not None and instrument.name_attribute not in values:
+            values[instrument.name_attribute] = self.name
+        return values
+
+    @property
+    def status_message(self) -> str:
+        return self.rare.message if self.rare is not None else ""
+
+    @property
     def kind(self) -> str:
         """Its kind, one of ``clew.model.kinds.KINDS``; ``other`` for a span of a foreign instrumentation."""
         return self.instrument.kind or "other"
 
     @property
-    def fixed(self) -> dict[str, Any]:
-        return self.instrument.fixed if names.OPERATION not in self.attributes else self.instrument.bare
-
-    @property
     def trace_id(self) -> int:
         """128 bits; 0 before the start."""
         return self.trace.trace_id if self.started else 0
-
-    @property
-    def trace_state(self) -> str:
-        return self.trace.state
-
-    @property
-    def otlp_kind(self) -> int:
-        return self.instrument.otlp_kind
-
-    @property
-    def start_unix_nano(self) -> int:
-        return self.started + self.trace.offset
-
-    @property
-    def end_unix_nano(self) -> int:
-        """Nanoseconds since 1970; 0 while the span is open."""
-        return self.ended + self.trace.offset if self.ended else 0
 
     @property
     def traceparent(self) -> TraceParent | None:
@@ -269,11 +288,11 @@ class Span:
     # -- what is recorded ---------------------------------------------------------------------------------------------------------
 
     def set(self, name: str, value: Any) -> Self:
-        """Set an attribute. None changes nothing: unknown is not a value."""
+        """Set an attribute, by its name or by the kind's keyword for it. None changes nothing: unknown is not a value."""
         try:
             if self.ended:
                 return self
-            kind = value.__class__
+            kind = type(value)
             if kind is str:
                 if len(value) > state.value_bytes:
                     value = cut(value, state.value_bytes)
@@ -283,14 +302,21 @@ class Span:
                 if value is None:
                     return self
                 self.size += size(value)
-            attributes = self.attributes
-            if (len(attributes) >= MAX_ATTRIBUTES and name not in attributes) or self.size > state.span_bytes:
-                self.dropped_attributes += 1
+            given = self.given
+            name = self.instrument.shorter.get(name, name)
+            if (name not in given and len(given) >= MAX_ATTRIBUTES) or self.size > state.span_bytes:
+                self._rare().dropped_attributes += 1
                 return self
-            attributes[name if name.__class__ is str else text(name, MAX_NAME)] = value
+            given[name if type(name) is str else text(name, MAX_NAME)] = value
         except Exception:
             fault("setting an attribute")
         return self
+
+    def _rare(self) -> Rare:
+        rare = self.rare
+        if rare is None:
+            rare = self.rare = Rare()
+        return rare
 
     def update(self, values: Mapping[str, Any]) -> Self:
         """Set several attributes."""
@@ -314,15 +340,13 @@ class Span:
         try:
             if self.ended or not self.started:
                 return self
-            events = self.events
-            if events is None:
-                events = self.events = []
+            rare = self._rare()
             values = self._values(attributes)
-            if len(events) >= MAX_EVENTS or self.size > state.span_bytes:
-                self.dropped_events += 1
+            if len(rare.events) >= MAX_EVENTS or self.size > state.span_bytes:
+                rare.dropped_events += 1
                 return self
             when = time_unix_nano if time_unix_nano is not None else self.recorder.now() + self.trace.offset
-            events.append(Event(text(name, MAX_NAME), when, values))
+            rare.events.append(Event(text(name, MAX_NAME), when, values))
         except Exception:
             fault("recording an event")
         return self
@@ -345,10 +369,9 @@ class Span:
     def _link(self, trace_id: int, span_id: int, attributes: Mapping[str, Any] | None = None, trace_state: str = "") -> None:
         if self.ended:
             return
-        if self.links is None:
-            self.links = []
-        if len(self.links) < MAX_EVENTS:
-            self.links.append(Link(trace_id, span_id, self._values(attributes), trace_state))
+        links = self._rare().links
+        if len(links) < MAX_EVENTS:
+            links.append(Link(trace_id, span_id, self._values(attributes), trace_state))
 
     def _values(self, attributes: Mapping[str, Any] | None) -> dict[str, Any] | None:
         if not attributes:
@@ -371,13 +394,17 @@ class Span:
                 return self
             self.status_code = ERROR
             if isinstance(reason, BaseException):
-                self.status_message = text(reason)
+                self._rare().message = text(reason)
                 self.set(names.ERROR_TYPE, error_type(reason))
                 self.event(names.EXCEPTION_EVENT, describe(reason))
             else:
-                self.status_message = text(reason)
-                if names.ERROR_TYPE not in self.attributes:
+                self._rare().message = text(reason)
+                if names.ERROR_TYPE not in self.given:
                     self.set(names.ERROR_TYPE, "_OTHER")  # OpenTelemetry's word for an error without a class
         except Exception:
             fault("recording a failure")
         return self
+
+
+def _name(instrument: Instrument, name: object) -> str:
+    return instrument.kind or "span" if name is None else cut(text(name, MAX_NAME), MAX_NAME)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from clew import settings
@@ -16,6 +17,9 @@ off = False
 value_bytes = 1 << 20
 span_bytes = 4 << 20
 """Most bytes that one span holds; further values are counted as dropped attributes of that span."""
+
+switches: Final[list[Callable[[bool], None]]] = []
+"""Told whether recording is off, whenever that changes. The instruments keep it where they find it fastest."""
 
 making: Final = threading.RLock()
 
@@ -41,12 +45,17 @@ def use(new: Recorder | None) -> None:
     if new is not None:
         value_bytes = new.settings.value_bytes
         span_bytes = 4 * value_bytes
+    for switch in switches:
+        switch(off)
 
 
 def forget() -> None:
     """As before the first use."""
     global recorder, off
+    use(None)
     recorder, off = None, False
+    for switch in switches:
+        switch(False)
 
 
 def is_off() -> bool:

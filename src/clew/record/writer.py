@@ -7,7 +7,6 @@ import queue
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from clew.model import attributes as names
@@ -40,21 +39,15 @@ class Sink(Protocol):
 class _Open:
     """A start record: a span as known so far. A copy, for the span goes on changing in its own thread."""
 
-    __slots__ = (
-        *("trace_id", "span_id", "parent_span_id", "trace_state", "name", "otlp_kind", "start_unix_nano", "fixed", "attributes", "events"),
-        *("links", "status_code", "status_message", "dropped_attributes", "dropped_events", "instrument"),
-    )
-    end_unix_nano = 0
+    __slots__ = ("given", "instrument", "name", "parent_span_id", "rare", "span_id", "started", "status_code", "trace")
+    ended = 0
 
     def __init__(self, span: Span) -> None:
-        self.trace_id, self.span_id, self.parent_span_id = span.trace.trace_id, span.span_id, span.parent_span_id
-        self.trace_state, self.name, self.otlp_kind = span.trace.state, span.name, span.otlp_kind
-        self.start_unix_nano, self.fixed, self.instrument = span.start_unix_nano, span.fixed, span.instrument
-        self.attributes = dict(span.attributes)
-        self.events = list(span.events) if span.events else None
-        self.links = list(span.links) if span.links else None
-        self.status_code, self.status_message = span.status_code, span.status_message
-        self.dropped_attributes, self.dropped_events = span.dropped_attributes, span.dropped_events
+        self.trace, self.instrument = span.trace, span.instrument
+        self.span_id, self.parent_span_id = span.span_id, span.parent_span_id
+        self.name, self.started, self.status_code = span.name, span.started, span.status_code
+        self.given = dict(span.given)
+        self.rare = span.rare.copy() if span.rare is not None else None
 
 
 class Writer:
@@ -171,26 +164,24 @@ class Writer:
 
     def _write_starts(self, everything: bool) -> None:
         recorder = self.recorder
-        self._young += _drain(recorder.started, len(recorder.started))
-        if not self._young:
+        started = recorder.started
+        self._young += [started.popleft() for _ in range(len(started))]
+        self._young = still = [span for span in self._young if not span.ended]
+        if not still:
             return
-        old_enough = recorder.now() - round(recorder.settings.flush_s * 1e9)
-        still: list[Span] = []
-        starts: list[_Open] = []
-        for span in self._young:
-            if span.ended:
-                continue
-            if everything or span.started <= old_enough:
-                starts.append(_Open(span))
-            else:
-                still.append(span)
-        self._young = still
-        for at in range(0, len(starts), LINE_SPANS):
-            self._write(starts[at : at + LINE_SPANS], starts=True)
+        if everything:
+            old, self._young = still, []
+        else:
+            old_enough = recorder.now() - round(recorder.settings.flush_s * 1e9)
+            old = [span for span in still if span.started <= old_enough]
+            self._young = [span for span in still if span.started > old_enough]
+        for at in range(0, len(old), LINE_SPANS):
+            self._write([_Open(span) for span in old[at : at + LINE_SPANS]], starts=True)
 
     def _write_finished(self) -> None:
         finished = self.recorder.finished
-        spans = _drain(finished, LINE_SPANS)
+        # Nobody else takes from the left, so what is there now stays there.
+        spans = [finished.popleft() for _ in range(min(len(finished), LINE_SPANS))]
         self.in_hand = len(spans)
         self.taken += len(spans)
         try:
@@ -209,18 +200,31 @@ class Writer:
             if not starts:
                 self.written += len(spans)
             return
+        encoded = self.encoder.spans(spans)
+        scope = spans[0].instrument.scope
+        if (
+            {span.instrument.scope for span in spans} == {scope}
+            and set(map(type, encoded)) == {str}
+            and sum(map(len, encoded)) <= LINE_CHARACTERS  # type: ignore[arg-type]
+        ):
+            self._send({scope: encoded}, len(spans), starts)  # type: ignore[dict-item]
+        else:
+            self._write_mixed(spans, encoded, starts)
+
+    def _write_mixed(self, spans: Sequence[Any], encoded: list[str | Exception], starts: bool) -> None:
+        """Spans of several scopes, too large for one line, or with one that cannot be encoded."""
         scopes: dict[str, list[str]] = {}
         count = characters = 0
-        for span, encoded in zip(spans, self.encoder.spans(spans), strict=True):
-            if isinstance(encoded, Exception):
-                self._fault(encoded, starts)
+        for span, item in zip(spans, encoded, strict=True):
+            if isinstance(item, Exception):
+                self._fault(item, starts)
                 continue
-            if characters + len(encoded) > LINE_CHARACTERS and count:
+            if characters + len(item) > LINE_CHARACTERS and count:
                 self._send(scopes, count, starts)
                 scopes, count, characters = {}, 0, 0
-            scopes.setdefault(span.instrument.scope, []).append(encoded)
+            scopes.setdefault(span.instrument.scope, []).append(item)
             count += 1
-            characters += len(encoded)
+            characters += len(item)
         if count:
             self._send(scopes, count, starts)
 
@@ -259,17 +263,6 @@ class Writer:
         line = otlp_json.log_line(self.recorder.resource, otlp_json.scope("clew"), record)
         for sink in self.sinks:
             sink.write(line, 0, starts=False)
-
-
-def _drain(source: Any, most: int) -> list[Any]:
-    """Up to ``most`` items from the left; the owner of the deque may append meanwhile, or let old ones fall out."""
-    items: list[Any] = []
-    try:
-        for _ in islice(iter(int, 1), most):
-            items.append(source.popleft())
-    except IndexError:
-        pass
-    return items
 
 
 def _sinks(recorder: Recorder) -> list[Sink]:

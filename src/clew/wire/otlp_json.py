@@ -7,7 +7,7 @@ values are scalars and arrays of scalars. Redaction and content capture happen h
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from json.encoder import encode_basestring
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
@@ -41,43 +41,74 @@ class Link(NamedTuple):
     trace_state: str = ""
 
 
-class SpanRecord(Protocol):
-    """What the encoder reads from a span. Ids are integers, 0 where there is none; an open span ends at 0."""
+class TraceRecord(Protocol):
+    """What the encoder reads from a trace: its id, the nanoseconds from the spans' clock to 1970, the W3C ``tracestate``."""
+
+    trace_id: int
+    offset: int
+    state: str
+
+
+class Sort(Protocol):
+    """What spans of one sort have in common."""
 
     @property
-    def trace_id(self) -> int: ...
+    def otlp_kind(self) -> int: ...
+    @property
+    def fixed(self) -> Mapping[str, Value]:
+        """Attributes that each has."""
+
+    @property
+    def bare(self) -> Mapping[str, Value]:
+        """The same without the operation, for a span that names its own."""
+
+    @property
+    def keywords(self) -> Mapping[str, str]:
+        """Keyword to attribute; any other name stands for itself."""
+
+    @property
+    def name_attribute(self) -> str | None:
+        """Attribute that carries the span's name too."""
+
+
+class RareRecord(Protocol):
+    """What most spans do not have."""
+
+    events: list[Event]
+    links: list[Link]
+    message: str
+    dropped_attributes: int
+    dropped_events: int
+
+
+class SpanRecord(Protocol):
+    """What the encoder reads from a span. Times are nanoseconds of the trace's clock; an open span has ``ended`` 0; a parent of 0 is none.
+
+    Plain attributes, few and flat: reading them is a good part of the encoder's time.
+    """
+
+    @property
+    def trace(self) -> TraceRecord: ...
+    @property
+    def instrument(self) -> Sort: ...
     @property
     def span_id(self) -> int: ...
     @property
     def parent_span_id(self) -> int: ...
     @property
-    def trace_state(self) -> str: ...
-    @property
     def name(self) -> str: ...
     @property
-    def otlp_kind(self) -> int: ...
+    def started(self) -> int: ...
     @property
-    def start_unix_nano(self) -> int: ...
+    def ended(self) -> int: ...
     @property
-    def end_unix_nano(self) -> int: ...
-    @property
-    def fixed(self) -> Mapping[str, Value]:
-        """Attributes that every span of this sort has; must be the same object from span to span."""
+    def given(self) -> dict[str, Any]:
+        """Attributes by keyword or name."""
 
-    @property
-    def attributes(self) -> Mapping[str, Value]: ...
-    @property
-    def events(self) -> Sequence[Event] | None: ...
-    @property
-    def links(self) -> Sequence[Link] | None: ...
     @property
     def status_code(self) -> int: ...
     @property
-    def status_message(self) -> str: ...
-    @property
-    def dropped_attributes(self) -> int: ...
-    @property
-    def dropped_events(self) -> int: ...
+    def rare(self) -> RareRecord | None: ...
 
 
 text = encode_basestring
@@ -140,6 +171,62 @@ def _redaction() -> Any:
     return redaction
 
 
+class _Sort:
+    """What the encoder keeps of an instrument: pieces of JSON that repeat."""
+
+    __slots__ = ("_bare", "_fixed", "name_pair", "otlp_kind", "shown")
+
+    def __init__(self, instrument: Sort, capture: Capture) -> None:
+        self.otlp_kind = instrument.otlp_kind
+        self._fixed = ",".join([_pair(name, value) for name, value in instrument.fixed.items()])
+        self._bare = ",".join([_pair(name, value) for name, value in instrument.bare.items()])
+        self.shown = ""
+        """What is shown instead of the name, where the name is content that must not be recorded: a decision's is its question."""
+        self.name_pair = ""
+        if instrument.name_attribute and capture != "full" and is_content(instrument.name_attribute):
+            self.shown = text(str(instrument.fixed.get(names.SPAN_KIND, "span")))
+        elif instrument.name_attribute:
+            self.name_pair = f'{{"key":{text(instrument.name_attribute)},"value":{{"stringValue":'
+
+    def fixed_for(self, given: Mapping[str, Any]) -> str:
+        """The attributes that each span has; without the operation where the span names its own."""
+        return self._fixed if OPERATION_KEYS.isdisjoint(given) else self._bare
+
+
+MIN_INT: Final = -(1 << 63)
+MAX_INT: Final = (1 << 63) - 1
+_GAPS: Final = {str: '{"stringValue":%s}}', int: '{"intValue":"%d"}}', float: '{"doubleValue":%r}}'}
+
+
+_NUMBERS: Final = frozenset({int, float, bool})
+
+
+class _Name(NamedTuple):
+    """What is known of an attribute's name: how it is shown, whether a secret stands under it, or content."""
+
+    shown: str
+    secret: bool
+    content: bool
+
+
+class _Template(NamedTuple):
+    """The JSON of spans of one shape, with gaps: start, name, times, status, values in their order, and the name again where asked."""
+
+    text: str
+    name_again: bool
+
+
+class _Unfit(Exception):
+    """A value does not fit the gap for its type: an integer of more than 64 bits, a float without a JSON form."""
+
+
+def _unfit() -> Value:
+    raise _Unfit
+
+
+OPERATION_KEYS: Final = frozenset({"operation", names.OPERATION})
+
+
 class Encoder:
     """Encodes spans under one set of rules; keeps small caches of what repeats. For one thread.
 
@@ -151,66 +238,130 @@ class Encoder:
         self._redact = redact
         self._secrets = _redaction()
         self._capture = capture
-        self._plain: dict[str, str] = {}
-        self._fixed: dict[int, tuple[Mapping[str, Value], str]] = {}
+        self._sorts: dict[Sort, _Sort] = {}
+        self._names: dict[str, _Name] = {}
+        self._templates: dict[tuple[Any, ...], _Template] = {}
+        self._trace: TraceRecord | None = None
+        self._parent = -1
+        self._trace_start = self._trace_end = ""
 
     def spans(self, spans: Sequence[SpanRecord]) -> list[str | Exception]:
         """Each span as a JSON object, or the error that kept it from being encoded."""
-        closely = self._redact and len(spans) > 1 and self._secrets.is_suspect("\n".join([part for span in spans for part in _texts(span)]))
+        suspect = self._redact and self._secrets.is_suspect("\n".join(_texts(spans)))  # one look at all costs less than one at each
+        templates, start = self._templates, self._start
         encoded: list[str | Exception] = []
         for span in spans:
             try:
-                encoded.append(self.span(span, closely=closely or len(spans) == 1))
+                if span.rare is None and not (suspect and self._secrets.is_suspect("\n".join(_texts((span,))))):
+                    given = span.given
+                    template = templates.get((span.instrument, *given, *map(type, given.values())))
+                    if template is None:
+                        template = self._make_template(span)
+                    if template.text:
+                        values = [
+                            text(value) if type(value) is str else value if MIN_INT <= value <= MAX_INT else _unfit()
+                            for value in given.values()
+                        ]
+                        shown = text(span.name)
+                        if template.name_again:
+                            values.append(shown)
+                        ended, offset = span.ended, span.trace.offset
+                        ended = ended + offset if ended else 0
+                        encoded.append(template.text % (start(span), shown, span.started + offset, ended, span.status_code, *values))
+                        continue
+                encoded.append(self.span(span))
+            except _Unfit:
+                encoded.append(self._whole(span))
             except Exception as error:
                 encoded.append(error)
         return encoded
 
-    def span(self, span: SpanRecord, *, closely: bool = True) -> str:
-        """One span as a JSON object. ``closely`` False says that no text of it looks like a secret."""
-        closely = closely and self._redact and self._secrets.is_suspect("\n".join(_texts(span)))
-        plain = self._plain
-        pairs = self._fixed_pairs(span.fixed)
-        for name, value in span.attributes.items():
-            prefix = plain.get(name)
-            kind = value.__class__
-            if prefix is None:
-                pairs += self._unusual(name, value)
-            elif kind is str:
-                if closely:
-                    value = self._secrets.redact_text(value)  # type: ignore[arg-type]
-                pairs += f'{prefix}{{"stringValue":{text(value)}}}}},'  # type: ignore[arg-type]
-            elif kind is int and -(1 << 63) <= value < 1 << 63:  # type: ignore[operator]
-                pairs += f'{prefix}{{"intValue":"{value}"}}}},'
-            else:
-                pairs += f"{prefix}{any_value(self._clean(name, value))}}},"
-        name = self._secrets.redact_text(span.name) if closely else span.name
-        message = span.status_message
-        parent = span.parent_span_id
-        rest = (f',"parentSpanId":"{parent:016x}"' if parent else "") + self._rest(span)
-        status = f'{{"code":{span.status_code}' + (f',"message":{text(self._text(message))}}}' if message else "}")
+    def _whole(self, span: SpanRecord) -> str | Exception:
+        try:
+            return self.span(span)
+        except Exception as error:
+            return error
+
+    def span(self, span: SpanRecord) -> str:
+        """One span as a JSON object."""
+        instrument, given = span.instrument, span.given
+        sort = self._sort(instrument)
+        shown = sort.shown or text(self._text(span.name))
+        pairs = [self._pair(instrument.keywords.get(key, key), value) for key, value in given.items()]
+        if sort.name_pair and instrument.name_attribute not in given:
+            pairs.append(f"{sort.name_pair}{shown}}}}}")
+        rest = message = ""
+        if span.rare is not None:
+            rest = self._rest(span.rare)
+            if span.rare.message:
+                message = f',"message":{text(self._text(span.rare.message))}'
+        trace, ended = span.trace, span.ended
+        offset = trace.offset
         return (
-            f'{{"traceId":"{span.trace_id:032x}","spanId":"{span.span_id:016x}"{rest},"name":{text(name)},"kind":{span.otlp_kind},'
-            f'"startTimeUnixNano":"{span.start_unix_nano}","endTimeUnixNano":"{span.end_unix_nano}",'
-            f'"attributes":[{pairs[:-1]}],"status":{status}}}'
+            f'{self._start(span)},"name":{shown},"kind":{sort.otlp_kind},'
+            f'"startTimeUnixNano":"{span.started + offset}","endTimeUnixNano":"{ended + offset if ended else 0}",'
+            f'"status":{{"code":{span.status_code}{message}}},"attributes":[{",".join(filter(None, [sort.fixed_for(given), *pairs]))}]{rest}}}'
         )
+
+    def _sort(self, instrument: Sort) -> _Sort:
+        sort = self._sorts.get(instrument)
+        if sort is None:
+            if len(self._sorts) >= 10_000:
+                self._sorts.clear()
+            sort = self._sorts[instrument] = _Sort(instrument, self._capture)
+        return sort
+
+    def _make_template(self, span: SpanRecord) -> _Template:
+        """The JSON of spans with these keys and types of values, with gaps for ``%``; "" where a value needs more than to be put in.
+
+        Most spans of a program come from a few places in its code and so have a few shapes; filling in takes half the time.
+        """
+        instrument, given = span.instrument, span.given
+        sort = self._sort(instrument)
+        types = [type(value) for value in given.values()]
+        named = [instrument.keywords.get(key, key) for key in given]
+        template = _Template("", False)
+        if not sort.shown and set(types) <= _GAPS.keys() and not any(map(self._special, named)):
+            pairs = [sort.fixed_for(given).replace("%", "%%")]
+            pairs += [f'{{"key":{text(name)},"value":'.replace("%", "%%") + _GAPS[kind] for name, kind in zip(named, types, strict=True)]
+            again = bool(sort.name_pair) and instrument.name_attribute not in given
+            if again:
+                pairs.append(sort.name_pair.replace("%", "%%") + "%s}}")
+            template = _Template(
+                f'%s,"name":%s,"kind":{sort.otlp_kind},"startTimeUnixNano":"%d","endTimeUnixNano":"%d","status":{{"code":%d}},'
+                f'"attributes":[{",".join(filter(None, pairs))}]}}',
+                again,
+            )
+        if len(self._templates) >= 10_000:  # names can be data; forget rather than grow
+            self._templates.clear()
+        self._templates[(instrument, *given, *types)] = template
+        return template
+
+    def _start(self, span: SpanRecord) -> str:
+        """A span's JSON up to its parent. Siblings follow each other, so the hex of trace and parent is kept from one to the next."""
+        trace, parent = span.trace, span.parent_span_id
+        if trace is not self._trace or parent != self._parent:
+            self._trace, self._parent = trace, parent
+            self._trace_start = f'{{"traceId":"{trace.trace_id:032x}","spanId":"'
+            self._trace_end = (f'","parentSpanId":"{parent:016x}"' if parent else '"') + (
+                f',"traceState":{text(trace.state)}' if trace.state else ""
+            )
+        return f"{self._trace_start}{span.span_id:016x}{self._trace_end}"
 
     def attributes(self, values: Mapping[str, Value]) -> str:
         """A JSON array of key and value, redacted and captured like a span's."""
-        pairs = "".join([self._unusual(name, value) for name, value in values.items()])
-        return f"[{pairs[:-1]}]"
+        return f"[{','.join(filter(None, [self._pair(name, value) for name, value in values.items()]))}]"
 
-    def _rest(self, span: SpanRecord) -> str:
+    def _rest(self, rare: RareRecord) -> str:
         rest = ""
-        if span.events:
-            rest += f',"events":[{",".join([self._event(event) for event in span.events])}]'
-        if span.links:
-            rest += f',"links":[{",".join([self._link(link) for link in span.links])}]'
-        if span.trace_state:
-            rest += f',"traceState":{text(span.trace_state)}'
-        if span.dropped_attributes:
-            rest += f',"droppedAttributesCount":{span.dropped_attributes}'
-        if span.dropped_events:
-            rest += f',"droppedEventsCount":{span.dropped_events}'
+        if rare.events:
+            rest += f',"events":[{",".join([self._event(event) for event in rare.events])}]'
+        if rare.links:
+            rest += f',"links":[{",".join([self._link(link) for link in rare.links])}]'
+        if rare.dropped_attributes:
+            rest += f',"droppedAttributesCount":{rare.dropped_attributes}'
+        if rare.dropped_events:
+            rest += f',"droppedEventsCount":{rare.dropped_events}'
         return rest
 
     def _event(self, event: Event) -> str:
@@ -222,28 +373,26 @@ class Encoder:
         state = f',"traceState":{text(link.trace_state)}' if link.trace_state else ""
         return f'{{"traceId":"{link.trace_id:032x}","spanId":"{link.span_id:016x}"{state}{attributes}}}'
 
-    def _fixed_pairs(self, fixed: Mapping[str, Value]) -> str:
-        known = self._fixed.get(id(fixed))
-        if known is not None and known[0] is fixed:
-            return known[1]
-        pairs = "".join([f"{_pair(name, value)}," for name, value in fixed.items()])
-        if len(self._fixed) >= 10_000:
-            self._fixed.clear()
-        self._fixed[id(fixed)] = (fixed, pairs)
-        return pairs
+    def _special(self, name: str) -> bool:
+        """Whether what stands under ``name`` is not simply put down."""
+        known = self._name(name)
+        return known.secret or known.shown != name or (known.content and self._capture != "full")
 
-    def _unusual(self, name: str, value: Value) -> str:
-        """A pair under a name that is new, secret, or content that must not be recorded as it is."""
-        if self._redact and self._secrets.is_secret_name(name):
-            return f"{_pair(name, self._secrets.redact(name, value))},"
-        if self._capture != "full" and is_content(name):
-            return f"{_pair(name, digest(value))}," if self._capture == "hash" else ""
-        shown = self._text(name)
-        if shown == name:
-            if len(self._plain) >= 10_000:  # names can be data; forget rather than grow
-                self._plain.clear()
-            self._plain[name] = f'{{"key":{text(name)},"value":'
-        return f"{_pair(shown, self._clean(name, value))},"
+    def _name(self, name: str) -> _Name:
+        known = self._names.get(name)
+        if known is None:
+            if len(self._names) >= 10_000:  # names can be data; forget rather than grow
+                self._names.clear()
+            secret = self._redact and self._secrets.is_secret_name(name) and name not in names.BY_NAME
+            known = self._names[name] = _Name(self._text(name), secret, is_content(name))
+        return known
+
+    def _pair(self, name: str, value: Value) -> str:
+        """A pair as it may leave the process; "" when it may not."""
+        known = self._name(name)
+        if known.content and self._capture != "full":
+            return _pair(known.shown, digest(value)) if self._capture == "hash" else ""
+        return _pair(known.shown, self._clean(name, value) if known.secret or type(value) not in _NUMBERS else value)
 
     def _clean(self, name: str, value: Value) -> Value:
         return self._secrets.redact(name, value) if self._redact else value
@@ -252,21 +401,30 @@ class Encoder:
         return self._secrets.redact_text(value) if self._redact else value
 
 
-def _texts(span: SpanRecord) -> list[str]:
-    texts = [value for value in span.attributes.values() if value.__class__ is str]
-    texts.append(span.name)
-    return texts  # type: ignore[return-value]
+def _texts(spans: Iterable[SpanRecord]) -> list[str]:
+    texts = [value for span in spans for value in span.given.values() if type(value) is str]
+    texts += [span.name for span in spans]
+    return texts
 
 
 def trace_line(resource: str, scopes: Mapping[str, Sequence[str]]) -> bytes:
     """One line: an ExportTraceServiceRequest. ``resource`` is the resource's JSON; ``scopes`` maps what :func:`scope` gave to its spans' JSON."""
-    groups = ",".join([f'{{{scope},"spans":[{",".join(spans)}]}}' for scope, spans in scopes.items()])
-    return line(f'{{"resourceSpans":[{{"resource":{resource},"scopeSpans":[{groups}]}}]}}')
+    parts: list[str] = []
+    for scope, spans in scopes.items():
+        parts += (
+            ",{" if parts else f'{{"resourceSpans":[{{"resource":{resource},"scopeSpans":[{{',
+            scope,
+            ',"spans":[',
+            ",".join(spans),
+            "]}",
+        )
+    parts.append("]}]}\n")
+    return line("".join(parts))
 
 
 def log_line(resource: str, scope: str, record: str) -> bytes:
     """One line: an ExportLogsServiceRequest with one log record."""
-    return line(f'{{"resourceLogs":[{{"resource":{resource},"scopeLogs":[{{{scope},"logRecords":[{record}]}}]}}]}}')
+    return line(f'{{"resourceLogs":[{{"resource":{resource},"scopeLogs":[{{{scope},"logRecords":[{record}]}}]}}]}}\n')
 
 
 def log_record(event: str, time_unix_nano: int, values: Mapping[str, Value], severity: int = 9) -> str:
@@ -295,8 +453,8 @@ def scope(name: str, version: str = "", values: Mapping[str, Value] | None = Non
 
 
 def line(document: str) -> bytes:
-    """A document of one line as bytes, with its line feed."""
+    """A document of one line, its line feed included, as bytes."""
     try:
-        return document.encode() + b"\n"
+        return document.encode()
     except UnicodeEncodeError:  # a lone surrogate, which UTF-8 cannot hold
-        return document.encode("utf-8", "replace") + b"\n"
+        return document.encode("utf-8", "replace")

@@ -17,6 +17,16 @@ from clew.record.span import Span
 S = TypeVar("S", bound=Span)
 F = TypeVar("F", bound=Callable[..., Any])
 
+off = False
+
+
+def _switch(now_off: bool) -> None:
+    global off
+    off = now_off
+
+
+state.switches.append(_switch)
+
 
 class InstrumentFunction(Generic[S]):
     """What ``clew.tool`` and its like are to a type checker; at run time they are plain functions, which are faster to call."""
@@ -31,9 +41,9 @@ class InstrumentFunction(Generic[S]):
 
 def _function(kind: type[S], instrument: Instrument, doc: str) -> InstrumentFunction[S]:
     def make(name: Any = None, /, **attributes: Any) -> Any:
-        if state.off:
-            return NOOP if name is None or name.__class__ is str else name
-        if name is None or name.__class__ is str or not callable(name):
+        if off:
+            return NOOP if name.__class__ is str or name is None else name
+        if name.__class__ is str or name is None or not callable(name):
             return kind(instrument, name, attributes)
         return kind(instrument, None, attributes)(name)
 
@@ -72,7 +82,7 @@ def span(name: Any = None, /, kind: Kind = "other", **attributes: Any) -> Any:
 
     :raises ValueError: there is no such kind
     """
-    if state.off:
+    if off:
         return NOOP if name is None or name.__class__ is str else name
     instrument = table.BY_KIND.get(kind)
     if instrument is None:

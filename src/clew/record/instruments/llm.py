@@ -136,7 +136,7 @@ class LlmSpan(ModelSpan):
     def first_chunk(self) -> Self:
         """The first chunk of a stream has come: records the time since the start, in seconds. Later calls change nothing."""
         try:
-            if self.started and names.RESPONSE_FIRST_CHUNK not in self.attributes:
+            if self.started and names.RESPONSE_FIRST_CHUNK not in self.given:
                 self.set(names.RESPONSE_FIRST_CHUNK, (self.recorder.now() - self.started) / 1e9)
         except Exception:
             fault("recording the first chunk")
