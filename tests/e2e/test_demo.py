@@ -25,11 +25,12 @@ CLEW = Path(sys.executable).with_name("clew")
 PRICES = {"gpt-4.1": (2.0, 0.5, 8.0), "gpt-4.1-mini": (0.4, 0.1, 1.6), "o4-mini": (1.1, 0.275, 4.4)}
 
 
+# One owner of the store serves several commands, as it does for a user.
 def run(*command: str | Path, **environment: str) -> str:
     done = subprocess.run(
         list(map(str, command)),
         cwd=ROOT,
-        env=os.environ | environment,
+        env=os.environ | {"CLEW_OWNER_LINGER_S": "2"} | environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
