@@ -112,7 +112,8 @@ def _message(item: dict[str, Any]) -> Message:
         texts += [part if isinstance(part, str) else _part(part) if isinstance(part, dict) else _json(part) for part in body]
     elif body is not None:
         texts.append(_json(body))
-    for call in item.get("tool_calls") or ():
+    calls = item.get("tool_calls")
+    for call in calls if isinstance(calls, list) else ():
         texts.append(_part({"type": "tool_call", **call}) if isinstance(call, dict) else _json(call))
     return Message(str(item["role"]), "\n".join(text for text in texts if text))
 

@@ -220,7 +220,9 @@ def _open(given: Any) -> tuple[Hello, Owner, Store]:
         _write_log(data_dir / "owner.log")
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            listener.bind(os.fspath(address.place_socket(data_dir)))
+            path = address.place_socket(data_dir)
+            listener.bind(os.fspath(path))
+            path.chmod(0o600)
             listener.listen(MOST_CLIENTS)
         except OSError as error:
             raise StoreUnavailable(f"the store's owner cannot listen in {data_dir}: {error.strerror}") from None

@@ -49,16 +49,16 @@ def command(limit: int, session: str | None, failed: bool, as_json: bool) -> Non
 COLUMNS = (
     Column("run"),
     Column("status"),
-    Column("started"),
-    Column("", drop=4),
+    Column("started", drop=1),
+    Column("", drop=5),
     Column("name", shrink_to=12),
-    Column("agents", shrink_to=10, drop=3),
+    Column("agents", shrink_to=10, drop=4),
     Column("duration", "right"),
-    Column("spans", "right", drop=5),
-    Column("calls", "right", drop=6),
-    Column("tokens", "right", drop=2),
+    Column("spans", "right", drop=6),
+    Column("calls", "right", drop=7),
+    Column("tokens", "right", drop=3),
     Column("cost", "right"),
-    Column("error", shrink_to=16, drop=1),
+    Column("error", shrink_to=16, drop=2),
 )
 
 
@@ -80,12 +80,22 @@ def write(page: Page, found: Sequence[Run], *, now_ns: int) -> None:
                 Cell(figures.count(run.model_calls)),
                 Cell(figures.tokens(run.input_tokens, run.output_tokens) if run.model_calls else ""),
                 Cell(figures.cost(run.cost_usd, run.partial_cost_usd) if run.model_calls else ""),
-                Cell(safe(run.error), "error"),
+                Cell(headline(run.error), "error"),
             )
         )
     page.table(COLUMNS, rows)
     for note in doubts(found):
         page.note(note)
+
+
+LONGEST_HEADLINE = 160
+"""Characters of an error in a list; clew show has it whole."""
+
+
+def headline(message: str) -> str:
+    """The beginning of a message, on one line."""
+    text = safe(message[: 2 * LONGEST_HEADLINE])
+    return text if len(text) <= LONGEST_HEADLINE else text[: LONGEST_HEADLINE - 1] + "…"
 
 
 def state(run: Run) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from clew.cli import figures, invocation
-from clew.cli.runs import id_digits, style_of
+from clew.cli.runs import headline, id_digits, style_of
 from clew.cli.terminal import Cell, Column, Page, safe
 from clew.observe.query.search import Hit, Hits
 
@@ -71,7 +71,7 @@ def write(page: Page, found: Hits) -> None:
                 Cell(figures.tokens(hit.input_tokens, hit.output_tokens) if has_usage else ""),
                 Cell(figures.money(hit.cost_usd) if has_usage or hit.cost_usd is not None else ""),
                 Cell(outcome, style_of(outcome)),
-                Cell(safe(hit.status_message), "error"),
+                Cell(headline(hit.status_message), "error"),
             )
         )
     page.table(COLUMNS, rows)

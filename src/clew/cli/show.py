@@ -24,7 +24,7 @@ MOST_LINES = 1_000
 """Lines of a tree that are shown unless all are asked for: more than anybody reads, and quick."""
 
 DEEPEST = 24
-"""Levels that are indented; a deeper span says its depth instead."""
+"""Levels that are indented, fewer on a narrow page; a deeper span says its depth instead."""
 
 
 @click.command("show")
@@ -146,7 +146,9 @@ def write_tree(page: Page, trace: Trace, *, now_ns: int, everything: bool = Fals
         (shown if everything or len(shown) < MOST_LINES else rest).append(line)
     start = min(span.start_ns for span in trace.spans)
     end = max(_end(span, now_ns) for span in trace.spans)
-    rows = [_Row(line, page) for line in shown]
+    one_model = len({span.model for span in trace.spans if span.model}) == 1  # the header names it
+    deepest = DEEPEST if page.width is None else min(DEEPEST, page.width // 8)
+    rows = [_Row(line, with_model=not one_model, deepest=deepest) for line in shown]
     widths = [
         max(max(cell_width(cell) for cell in column), len(title))
         for title, column in zip(_TITLES, zip(*(row.right for row in rows), strict=True), strict=True)
@@ -156,8 +158,9 @@ def write_tree(page: Page, trace: Trace, *, now_ns: int, everything: bool = Fals
     bar_width = 24
     if page.width is not None:
         free = page.width - right - 2 - 11
-        bar_width = max(min(bar_width, free // 3), 8)
-        name_width = max(min(max(cell_width(row.name) for row in rows), free - bar_width), 12)
+        natural = max(cell_width(row.name) for row in rows)
+        bar_width = min(max(free - natural, 10), bar_width)
+        name_width = max(min(natural, free - bar_width), 12)
     heads = [(Cell("kind", "faint"), 9, "left"), (Cell("name", "faint"), name_width, "left"), (Cell("", "faint"), bar_width, "left")]
     heads += [(Cell(title, "faint"), width, align) for title, width, align in zip(_TITLES, widths, _ALIGN, strict=True)]
     page.line(page.row(heads))
@@ -173,7 +176,7 @@ def write_tree(page: Page, trace: Trace, *, now_ns: int, everything: bool = Fals
         ]
         page.line(page.row(cells))
         if row.line.message:
-            indent = " " * (11 + 2 * min(row.line.span.depth, DEEPEST) + 2)
+            indent = " " * (11 + 2 * min(row.line.span.depth, deepest) + 2)
             for text in safe_lines(row.line.message):
                 page.line(indent + page.style(text, "error"))
     if rest:
@@ -199,13 +202,17 @@ _ALIGN = ("left", "right", "right", "right", "left")
 class _Row:
     """The texts of one line of the tree."""
 
-    def __init__(self, line: Line, page: Page) -> None:
+    def __init__(self, line: Line, *, with_model: bool, deepest: int) -> None:
         span = line.span
         self.line = line
-        deep = span.depth > DEEPEST
-        name = "  " * min(span.depth, DEEPEST) + (f"({span.depth:,}) " if deep else "") + (safe(span.name) or "(no name)")
+        deep = span.depth > deepest
+        name = "  " * min(span.depth, deepest) + (f"({span.depth:,}) " if deep else "") + (safe(span.name) or "(no name)")
         more = next(
-            (safe(text) for text in (span.model, span.tool, span.agent if span.kind == "agent" else "") if text and text not in span.name),
+            (
+                safe(text)
+                for text in (span.model if with_model else "", span.tool, span.agent if span.kind == "agent" else "")
+                if text and text not in span.name
+            ),
             "",
         )
         self.name = name + (f" · {more}" if more else "")

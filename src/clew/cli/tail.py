@@ -38,24 +38,24 @@ def command(count: int, no_follow: bool, as_json: bool) -> None:
     """
     directory = invocation.data_dir() / "spool"
     page = invocation.page()
-    follower = Follower(directory)
-    seen: set[str] = set()
-    earlier = [line for line in follower.read(look_back=True) if as_json or spans(line)]
-    if as_json:
-        _pass_through(earlier[-count:] if count else [])
-    else:
-        found = sorted((span for line in earlier for span in spans(line)), key=lambda span: span.end_ns or span.start_ns)
-        _write(page, found[-count:] if count else [], seen)
-        if not found and sys.stderr.isatty():
-            invocation.warn(f"nothing in {directory} yet{'' if no_follow else '; waiting for programs to record'}")
-    while not no_follow:
-        sys.stdout.flush()
-        time.sleep(LOOK_EVERY_S)
-        for line in follower.read():
-            if as_json:
-                _pass_through([line])
-            else:
-                _write(page, spans(line), seen)
+    with Follower(directory) as follower:
+        seen: set[str] = set()
+        earlier = [line for line in follower.read(look_back=True) if as_json or spans(line)]
+        if as_json:
+            _pass_through(earlier[-count:] if count else [])
+        else:
+            found = sorted((span for line in earlier for span in spans(line)), key=lambda span: span.end_ns or span.start_ns)
+            _write(page, found[-count:] if count else [], seen)
+            if not found and sys.stderr.isatty():
+                invocation.warn(f"nothing in {directory} yet{'' if no_follow else '; waiting for programs to record'}")
+        while not no_follow:
+            sys.stdout.flush()
+            time.sleep(LOOK_EVERY_S)
+            for line in follower.read():
+                if as_json:
+                    _pass_through([line])
+                else:
+                    _write(page, spans(line), seen)
 
 
 def _pass_through(found: list[bytes]) -> None:
@@ -69,6 +69,13 @@ class Follower:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._files: dict[str, tuple[BufferedReader, bytes]] = {}
+
+    def __enter__(self) -> Follower:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file, _rest in self._files.values():
+            file.close()
 
     def read(self, *, look_back: bool = False) -> Iterator[bytes]:
         """The lines since the last call, oldest file first; with ``look_back`` only the end of each file that is there."""

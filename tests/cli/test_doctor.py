@@ -1,0 +1,80 @@
+"""clew doctor says what is wrong and what to do."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from clew.cli import doctor
+from clew.cli.terminal import Page
+from clew.observe.query.health import Health, Loss, Size
+
+
+def health(**fields: Any) -> Health:
+    values: dict[str, Any] = {
+        "version": "0.1.0",
+        "engine": "ClickHouse 26.9 (chdb)",
+        "data_dir": "/data",
+        "schema": 1,
+        "bytes": 5 << 20,
+        "tables": [Size("payloads", 100, 4 << 20)],
+        "spool_files": 1,
+        "spool_bytes": 2048,
+        "spans": 40,
+        "running": 0,
+        "lost": 0,
+        "conflicts": 0,
+        "quarantined": 0,
+        "losses": [Loss("p1", "demo", 10, 8, 2, {"queue": 0})],
+        "model_calls": 4,
+        "calls_with_usage": 4,
+        "unpriced_calls": 0,
+        "prices": "genai-prices 0.2.3 of 2026-11-01",
+    }
+    return Health(**values | fields)
+
+
+def written(**fields: Any) -> list[str]:
+    file = io.StringIO()
+    doctor.write(Page(file), doctor.examine(health(**fields)))
+    return file.getvalue().splitlines()
+
+
+def test_all_is_well() -> None:
+    assert written() == [
+        "clew             0.1.0, ClickHouse 26.9 (chdb), schema 1",
+        "store            40 spans, 5.0 MiB in all: payloads 100 (4.0 MiB)",
+        "spool            1 file, 2.0 KiB",
+        "recorded         emitted 10 = written 8 + sampled out 2 + dropped 0, by 1 process",
+        "usage            4 of 4 model calls (100.0%) recorded their usage",
+        "prices           genai-prices 0.2.3 of 2026-11-01",
+        "",
+        "All is well.",
+    ]
+
+
+def test_what_was_dropped_is_wrong_and_named_by_reason() -> None:
+    lines = written(losses=[Loss("p1", "demo", 10, 5, 2, {"queue": 3}), Loss("p2", "demo", 5, 4, 0, {"disk": 1})])
+    assert lines[3] == (
+        "recorded  wrong  emitted 15 = written 9 + sampled out 2 + dropped 4 (disk 1, queue 3), by 2 processes; "
+        "raise CLEW_QUEUE or CLEW_SPOOL_BYTES, make room on the disk, or record less; docs/settings.md"
+    )
+    assert lines[-1] == "1 thing is wrong"
+
+
+def test_an_account_that_does_not_add_up_is_wrong() -> None:
+    levels = {finding.text: finding.level for finding in doctor.examine(health(losses=[Loss("p1", "demo", 10, 5, 2, {})]))}
+    assert levels["the account of demo (process p1) does not add up: 3 spans too few"] == "wrong"
+
+
+def test_records_set_aside_are_wrong_and_doubts_are_notes() -> None:
+    found = doctor.examine(health(quarantined=2, running=1, lost=3, conflicts=1, calls_with_usage=3, unpriced_calls=1))
+    assert {finding.subject: finding.level for finding in found if finding.level != "ok"} == {
+        "set aside": "wrong",
+        "running": "note",
+        "lost": "note",
+        "conflicts": "note",
+        "usage": "note",
+        "unpriced": "note",
+    }
+    assert all(finding.advice for finding in found if finding.level == "wrong")
