@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from clew.model import attributes as a
-from clew.model.kinds import Kind
+from clew.model.kinds import KINDS, Kind
 
 
 class Column(NamedTuple):
@@ -159,7 +159,7 @@ class KindSource(NamedTuple):
 
 
 KIND_SOURCES: tuple[KindSource, ...] = (
-    KindSource(a.SPAN_KIND, {}),  # our own: the value is the kind
+    KindSource(a.SPAN_KIND, {kind: kind for kind in KINDS}),
     KindSource(
         "openinference.span.kind",
         {

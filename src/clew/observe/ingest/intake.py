@@ -82,6 +82,7 @@ class Intake:
                         future.exception()
         finally:
             self._merges("START")
+            self._store.compact()
             self._store.ingesting.release()
 
     @property
@@ -187,4 +188,4 @@ class Intake:
         refresh_prices(self._store)
 
     def _merges(self, verb: Literal["STOP", "START"]) -> None:
-        self._store.command(f"SYSTEM {verb} MERGES span_records")
+        self._store.command(f"SYSTEM {verb} MERGES")

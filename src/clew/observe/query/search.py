@@ -1,14 +1,70 @@
-"""Search over spans in the filter language (filter.py)."""
+"""Search over spans in the filter language (filter.py): the fields it knows, and where they are in the store."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any
 
+from clew.model.kinds import KINDS
+from clew.observe.query.filter import parse
+from clew.observe.query.filter_sql import AttributeKind, AttributeOperator, Condition, Field, compile
 from clew.observe.store.store import Store
+
+_MODEL = "if(response_model != '', response_model, request_model)"
+_STATE = "multiIf(end_ns > 0, 'ended', process IN (SELECT process FROM processes), 'lost', 'running')"
+_DURATION = "if(end_ns > 0, toInt64(greatest(end_ns, start_ns) - start_ns), NULL)"
+
+FIELDS: dict[str, Field] = {
+    field.name: field
+    for field in (
+        Field("kind", "toString(kind)", "enum", KINDS, help="Kind of span"),
+        Field("name", "toString(name)", "text", help="Name of the span"),
+        Field("status", "toString(status)", "enum", ("ok", "error", "unset"), help="How it ended"),
+        Field("state", f"({_STATE})", "enum", ("ended", "running", "lost"), help="Whether it has ended; lost when its process died before"),
+        Field("service", "toString(service)", "text", help="Program that recorded it"),
+        Field(
+            "agent",
+            "(multiIf(agent != '', agent, span_records.kind = 'agent', name, inherited_agent))",
+            "text",
+            help="Agent it belongs to: its own name, or the nearest agent above",
+        ),
+        Field("model", f"({_MODEL})", "text", help="Model that answered, or was asked"),
+        Field("provider", "toString(provider)", "text", help="Provider of the model"),
+        Field("tool", "toString(tool)", "text", help="Tool"),
+        Field("workflow", "toString(workflow)", "text", help="Workflow"),
+        Field("persona", "toString(persona)", "text", help="Persona"),
+        Field("session", "session_id", "text", help="Session, where the span itself names it"),
+        Field("user", "user_id", "text", help="End user"),
+        Field("error", "toString(error_type)", "text", help="Class of the error, such as an exception's type, rate_limit or timeout"),
+        Field("message", "status_message", "text", help="Message of the error"),
+        Field("run", "trace_id", "text", help="Run; a shortened id ends in *"),
+        Field("span", "span_id", "text", help="Span id"),
+        Field("parent", "parent_span_id", "text", help="Id of the parent span"),
+        Field("scope", "toString(scope_name)", "text", help="Instrumentation that made it"),
+        Field("start", "toInt64(start_ns)", "time", help="When it started"),
+        Field("duration", f"({_DURATION})", "duration_ns", help="How long it took"),
+        Field("cost", "call_cost", "usd", help="Cost in USD of a model call"),
+        Field("tokens", "(call_input + call_output)", "number", help="Input and output tokens of a model call"),
+        Field("input_tokens", "call_input", "number", help="Input tokens of a model call"),
+        Field("output_tokens", "call_output", "number", help="Output tokens of a model call"),
+        Field("cache_read_tokens", "toFloat64(cache_read_tokens)", "number", help="Input tokens read from the provider's cache"),
+        Field("reasoning_tokens", "toFloat64(reasoning_tokens)", "number", help="Output tokens spent on reasoning"),
+    )
+}
+
+_JOINS = {
+    "inherited_agent": "LEFT JOIN (SELECT trace_id, span_id, agent AS inherited_agent FROM settled FINAL) AS settled USING (trace_id, span_id)",
+    "call_": "LEFT JOIN (SELECT trace_id, span_id, cost_usd AS call_cost, toFloat64(input_tokens) AS call_input, "
+    "toFloat64(output_tokens) AS call_output FROM model_calls) AS calls USING (trace_id, span_id)",
+}
+"""What a condition needs beside the span itself, by what it names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
+    """One span that was found. Tokens and cost stand only on model calls."""
+
     run_id: str
     span_id: str
     kind: str
@@ -29,6 +85,8 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Hits:
+    """The newest spans that match."""
+
     hits: list[Hit]
     """Newest first."""
     more: bool
@@ -36,8 +94,81 @@ class Hits:
 
 
 def search(store: Store, text: str, *, limit: int = 50) -> Hits:
-    """Spans that match the filter.
+    """The newest ``limit`` spans that match the filter; an empty filter matches every span.
 
     :raises FilterError: the filter does not parse; points at the character
     """
-    raise NotImplementedError
+    condition = condition_of(text)
+    ids = store.query(
+        f"SELECT trace_id, span_id FROM span_records FINAL {_needed(condition)} WHERE {condition.sql} "
+        "ORDER BY start_ns DESC, span_id LIMIT {limit:UInt64}",
+        {**condition.parameters, "limit": limit + 1},
+    ).result_rows
+    found = [(str(trace_id), str(span_id)) for trace_id, span_id in ids]
+    rows = (
+        store.rows(_HITS, {"traces": sorted({trace for trace, _ in found}), "spans": sorted({span for _, span in found})}) if found else []
+    )
+    hits = {(row["run_id"], row["span_id"]): row for row in rows}
+    return Hits([_hit(hits[key]) for key in found[:limit] if key in hits], len(found) > limit)
+
+
+def condition_of(text: str, *, now: datetime | None = None) -> Condition:
+    """The filter as SQL over ``span_records``.
+
+    :raises FilterError: it does not parse
+    """
+    return compile(parse(text), FIELDS, now=now or datetime.now(UTC), text=_text, attribute=_attribute)
+
+
+def _needed(condition: Condition) -> str:
+    return " ".join(join for sign, join in _JOINS.items() if sign in condition.sql)
+
+
+def _text(placeholder: str, is_phrase: bool) -> str:
+    """Content by the full-text index; names and error messages, of which there are few different ones, by looking."""
+    words = f"hasAllTokens(if(indexed, value, ''), {placeholder})"
+    if is_phrase:
+        words += f" AND positionCaseInsensitiveUTF8(value, {placeholder}) > 0"
+    seen = f"positionCaseInsensitiveUTF8(name, {placeholder}) > 0 OR positionCaseInsensitiveUTF8(status_message, {placeholder}) > 0"
+    return f"""(trace_id, span_id) IN (
+        SELECT trace_id, span_id FROM span_records ARRAY JOIN mapValues(contents) AS content_hash_of
+        WHERE trace_id IN (SELECT trace_id FROM payloads WHERE {words})
+            AND (trace_id, content_hash_of) IN (SELECT trace_id, hash FROM payloads WHERE {words})
+        UNION ALL
+        SELECT trace_id, span_id FROM span_records WHERE {seen})"""
+
+
+_PAIRS = "arrayMap((k, v) -> concat(k, '=', v), mapKeys(attributes), mapValues(attributes))"
+"""As the index on span_records has it."""
+
+
+def _attribute(key: str, operator: AttributeOperator, value: str | None, kind: AttributeKind | None) -> str:
+    held = f"attributes[{key}]"
+    if operator == "present":
+        return f"(mapContains(attributes, {key}) OR mapContains(contents, {key}))"
+    if kind == "number":
+        return f"toFloat64OrNull({held}) {operator} {value}"
+    if kind == "bool":
+        return f"has({_PAIRS}, concat({key}, '=', if({value}, 'true', 'false')))"
+    if operator == "like":
+        return f"(mapContains(attributes, {key}) AND {held} LIKE {value})"
+    return f"(has({_PAIRS}, concat({key}, '=', {value})) AND attribute_types[indexOf(mapKeys(attributes), {key})] IN ('string', 'json'))"
+
+
+_HITS = f"""SELECT
+    trace_id AS run_id, span_id, toString(kind) AS kind, name, service, multiIf(agent != '', agent, found.kind = 'agent', name, inherited_agent) AS agent,
+    {_MODEL} AS model, tool, toString(status) AS status, {_STATE} AS state, status_message, start_ns, {_DURATION} AS duration_ns,
+    call_input AS input_tokens, call_output AS output_tokens, call_cost AS cost_usd
+FROM (SELECT * FROM span_records FINAL WHERE trace_id IN {{traces:Array(String)}} AND span_id IN {{spans:Array(String)}}) AS found
+LEFT JOIN (
+    SELECT trace_id, span_id, agent AS inherited_agent FROM settled FINAL WHERE trace_id IN {{traces:Array(String)}}
+) AS settled USING (trace_id, span_id)
+LEFT JOIN (
+    SELECT trace_id, span_id, cost_usd AS call_cost, input_tokens AS call_input, output_tokens AS call_output
+    FROM model_calls WHERE trace_id IN {{traces:Array(String)}}
+) AS calls USING (trace_id, span_id)
+SETTINGS prefer_column_name_to_alias = 1"""
+
+
+def _hit(row: dict[str, Any]) -> Hit:
+    return Hit(**{field.name: row[field.name] for field in fields(Hit)})

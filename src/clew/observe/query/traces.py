@@ -97,7 +97,7 @@ def _resolve(store: Store, column: str, short: str, noun: str, listing: str, tra
 _SPANS = """SELECT
     s.span_id AS span_id, s.parent_span_id AS parent_span_id, s.kind AS kind, s.name AS name, s.status AS status, s.state AS state,
     s.status_message AS status_message, s.start_ns AS start_ns, s.duration_ns AS duration_ns,
-    if(s.agent != '', s.agent, n.agent) AS agent,
+    multiIf(s.agent != '', s.agent, s.kind = 'agent', s.name, n.agent) AS agent,
     s.model AS model, s.tool AS tool, s.event_times AS event_times, s.event_names AS event_names, s.event_attributes AS event_attributes,
     s.attributes AS attributes, mapKeys(s.contents) AS content_keys
 FROM (SELECT * FROM spans WHERE trace_id = {id:String}) AS s

@@ -40,8 +40,8 @@ SPAN_COLUMNS: tuple[tuple[str, str], ...] = (
     ("process", "LowCardinality(String)"),
     ("status", STATUS_SQL),
     ("status_message", "String CODEC(ZSTD(3))"),
-    ("start_ns", "UInt64 CODEC(Delta, ZSTD(3))"),
-    ("end_ns", "UInt64 CODEC(Delta, ZSTD(3))"),
+    ("start_ns", "UInt64 CODEC(Delta, ZSTD(1))"),
+    ("end_ns", "UInt64 CODEC(Delta, ZSTD(1))"),
     ("content_hash", "UInt64 CODEC(NONE)"),
     ("otel_kind", "UInt8"),
     ("trace_state", "String CODEC(ZSTD(3))"),
@@ -217,25 +217,22 @@ def _decoded_log(n: _Names) -> str:
     {n.types("r.attributes.value")} AS types"""
 
 
-_FIELD_OF_KEY: dict[str, int] = {}
-for _source in (*(key for column in COLUMNS for key in column.keys), *(source.key for source in KIND_SOURCES)):
-    _FIELD_OF_KEY.setdefault(_source, len(_FIELD_OF_KEY) + 1)
+_STRIDE = 64
+"""Most keys of one column."""
+
+_CODES: dict[str, int] = {
+    **{source.key: rank for rank, source in enumerate(KIND_SOURCES, 1)},
+    **{key: slot * _STRIDE + rank for slot, column in enumerate(COLUMNS, 1) for rank, key in enumerate(column.keys, 1)},
+}
+"""Source key -> slot of its column and its rank within it, in one number: smaller is better. Slot 0 is the kind. Looking up numbers is
+much cheaper than comparing each key with each attribute name."""
+
+_CONTENT_CODE = _STRIDE * (len(COLUMNS) + 1)
+"""Code of the keys that are content whatever their value."""
 
 
-def _lookup(key: str) -> str:
-    """Text of attribute ``key``, '' when the span has none. ``fields`` holds each attribute's number, so this compares numbers, not texts."""
-    return f"texts[indexOf(fields, {_FIELD_OF_KEY[key]})]"
-
-
-def _first(keys: tuple[str, ...]) -> str:
-    """Text of the first of ``keys`` that the span has and that is not empty."""
-    if len(keys) == 1:
-        return _lookup(keys[0])
-    return "coalesce(" + ", ".join(f"nullIf({_lookup(key)}, '')" for key in keys) + ", '')"
-
-
-def _column(column: Column) -> str:
-    text = _first(column.keys)
+def _column(slot: int, column: Column) -> str:
+    text = f"found[indexOf(slots, {slot})]"
     if column.type == "text":
         return text
     if column.type == "count":  # counts arrive as ints, floats and strings
@@ -246,21 +243,17 @@ def _column(column: Column) -> str:
 
 
 def _kind() -> str:
-    ours, *others = KIND_SOURCES
-    cases = [f"{_lookup(ours.key)} IN {tuple(KINDS)}, {_lookup(ours.key)}"]
-    for source in others:
-        values = list(source.values)
-        text = f"lower({_lookup(source.key)})"
-        cases.append(
-            f"has({_array(values)}, {text}), transform({text}, {_array(values)}, {_array([source.values[v] for v in values])}, 'other')"
-        )
-    return f"multiIf({', '.join(cases)}, 'other')"
+    """The first kind source with a value that it knows."""
+    meanings = {f"{rank}:{value}": kind for rank, source in enumerate(KIND_SOURCES, 1) for value, kind in source.values.items()}
+    meaning = f"transform(concat(toString(c), ':', lower(t)), {_array(list(meanings))}, {_array(list(meanings.values()))}, '')"
+    known = f"arrayFilter(k -> k != '', arrayMap((c, t) -> if(c < {_STRIDE}, {meaning}, ''), found_codes, found))"
+    return f"if(empty({known}), 'other', {known}[1])"
 
 
 def normalise() -> str:
     """The SELECT that gives each decoded span its normalised columns, and sets its content apart."""
-    fields = _array(list(_FIELD_OF_KEY))
-    usage_fields = sorted(_FIELD_OF_KEY[key] for column in COLUMNS if column.type == "count" for key in column.keys)
+    codes = {key: _CONTENT_CODE for key in CONTENT_KEYS} | _CODES
+    usage = [slot for slot, column in enumerate(COLUMNS, 1) if column.type == "count"]
     pattern = literal("^(" + "|".join(CONTENT_PATTERNS) + ")$")
     restates = " OR ".join(
         f"(k = {literal(key)} AND arrayExists(o -> startsWith(o, {literal(prefix)}), keys))" for key, prefix in RESTATING.items()
@@ -268,7 +261,7 @@ def normalise() -> str:
     names = [name for name, _ in SPAN_COLUMNS]
     computed = {
         "version": "bitOr(bitShiftLeft(toUInt64(end_ns > 0), 63), arrival_ns)",
-        "content_hash": "sipHash64(parent_span_id, name, otel_kind, start_ns, end_ns, keys, texts, event_names, event_texts, link_span_ids, status_code, status_message)",
+        "content_hash": "cityHash64(parent_span_id, name, otel_kind, start_ns, end_ns, keys, texts, event_names, event_texts, link_span_ids, status_code, status_message)",
         "kind": _kind(),
         "service": "resource_texts[indexOf(resource_keys, 'service.name')]",
         "process": "resource_texts[indexOf(resource_keys, 'service.instance.id')]",
@@ -280,17 +273,21 @@ def normalise() -> str:
         "content_types": "arrayFilter((t, c) -> c, types, is_content)",
         "event_attributes": "arrayMap((k, v) -> mapFromArrays(k, v), event_keys, event_texts)",
         "link_attributes": "arrayMap((k, v) -> mapFromArrays(k, v), link_keys, link_texts)",
-        **{column.name: _column(column) for column in COLUMNS},
+        **{column.name: _column(slot, column) for slot, column in enumerate(COLUMNS, 1)},
     }
     select = ",\n    ".join(f"{computed[name]} AS {name}" if name in computed else name for name in names)
     return f"""WITH
-    arrayMap(k -> transform(k, {fields}, {list(_FIELD_OF_KEY.values())}, 0), keys) AS fields,
-    hasAny(fields, {usage_fields}) AS has_usage,
-    arrayMap((k, v) -> length(v) > {LONG_VALUE_BYTES} OR k IN {tuple(sorted(set(CONTENT_KEYS)))} OR match(k, {pattern}), keys, texts) AS is_content
+    arrayMap(k -> toUInt16(transform(k, {_array(list(codes))}, {list(codes.values())}, 0)), keys) AS codes,
+    arrayMap((c, v) -> c BETWEEN 1 AND {_CONTENT_CODE - 1} AND notEmpty(v), codes, texts) AS is_found,
+    arraySort((v, c) -> c, arrayFilter((v, f) -> f, texts, is_found), arrayFilter((c, f) -> f, codes, is_found)) AS found,
+    arraySort(arrayFilter((c, f) -> f, codes, is_found)) AS found_codes,
+    arrayMap(c -> intDiv(c, {_STRIDE}), found_codes) AS slots,
+    hasAny(slots, {usage}) AS has_usage,
+    arrayMap((k, v, c) -> length(v) > {LONG_VALUE_BYTES} OR c = {_CONTENT_CODE} OR (c = 0 AND match(k, {pattern})), keys, texts, codes) AS is_content
 SELECT
     {select},
     arrayFilter((k, c) -> c, keys, is_content) AS content_keys,
     arrayFilter((v, c) -> c, texts, is_content) AS content_texts,
-    arrayMap(v -> sipHash64(v), content_texts) AS content_hashes,
+    arrayMap(v -> xxh3(v), content_texts) AS content_hashes,
     arrayMap(k -> {restates}, content_keys) AS content_restates
 FROM decoded_spans"""

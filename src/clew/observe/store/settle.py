@@ -94,7 +94,7 @@ def _settle_chunk(store: Store, where: str) -> None:
     columns = store.columns(
         "SELECT sipHash64(trace_id, span_id) AS id, sipHash64(trace_id, parent_span_id) AS parent, kind = 'llm' AS llm, "
         "isNotNull(input_tokens) OR isNotNull(output_tokens) AS usage, agent != '' OR kind = 'agent' AS named, "
-        "(llm OR usage OR kind IN ('tool', 'decision')) AND agent = '' AS orphan "
+        "agent = '' AND kind != 'agent' AS orphan "
         f"FROM span_records FINAL WHERE {where}"
     )
     flag: Any = np.bool_

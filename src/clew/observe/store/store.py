@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 """Version of the tables. A directory with a higher one is refused; a lower one is migrated."""
+
+COMPACT_ROWS = 100_000
+"""A table of at most so many rows is merged at the end of an intake: some tenths of a second."""
+REMOVAL_S = 5.0
+"""Longest wait for the removal of replaced parts when the store is closed."""
 
 Encoding = Literal["protobuf", "json"]
 _FORMATS: dict[Encoding, str] = {"protobuf": "ProtobufSingle", "json": "JSONEachRow"}
@@ -48,6 +54,7 @@ class Store:
         self._url = f"chdb://{(data_dir / 'store').as_posix()}"
         self._handles: list[Client] = []
         self._local = threading.local()
+        self._compacted = False
         self._book: tuple[int, PriceBook] | None = None
         self.workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="clew-insert")
         """Threads that insert; two keep two cores busy."""
@@ -91,6 +98,9 @@ class Store:
     def close(self) -> None:
         """Ends every handle and gives the lock back. Idempotent."""
         self.workers.shutdown()
+        if self._compacted:
+            self._compacted = False
+            self._remove_replaced()
         handles, self._handles = self._handles, []
         for handle in handles:
             with suppress(Exception):
@@ -148,6 +158,26 @@ class Store:
         """Rows of a SELECT as dicts."""
         return list(self.query(sql, parameters).named_results())
 
+    def compact(self) -> None:
+        """Merges what is small enough to be merged at once; the rest is merged in the background while the store is open."""
+        for table, rows, parts in self.query(
+            "SELECT table, sum(rows), count() FROM system.parts WHERE active AND database = currentDatabase() GROUP BY table"
+        ).result_rows:
+            if parts > 1 and rows <= COMPACT_ROWS:
+                self.command(f"OPTIMIZE TABLE {table} FINAL")
+                self._compacted = True
+
+    def _remove_replaced(self) -> None:
+        """Removes the parts that merges have replaced. Left to itself the engine may take minutes, and a store closed before keeps them."""
+        deadline = time.monotonic() + REMOVAL_S
+        while time.monotonic() < deadline:
+            tables = self.query("SELECT DISTINCT table FROM system.parts WHERE NOT active AND database = currentDatabase()").result_rows
+            if not tables:
+                return
+            for (table,) in tables:
+                self.command(f"SYSTEM START CLEANUP {table}")
+            time.sleep(0.05)
+
     @contextmanager
     def read_only(self, limits: Mapping[str, Any]) -> Iterator[Client]:
         """A handle of its own for a user's query, with these engine settings. The engine refuses what writes, reads files or opens
@@ -185,21 +215,16 @@ class Store:
         return self._book[1]
 
     def _migrate(self) -> None:
+        """Makes what is missing and replaces what has changed. What has been done is noted at the end, and doing it again changes nothing."""
         with engine_errors():
             client = self.client()
-            known = (
-                {row[0]: row[1] for row in client.query("SELECT name, digest FROM schema_files FINAL").result_rows}
-                if _exists(client)
-                else {}
-            )
-            for name, digest, statements in schema.files():
-                if known.get(name) == digest:
-                    continue
+            client.command(schema.FILES_TABLE)
+            known = self.pairs("SELECT name, digest FROM schema_files FINAL")
+            changed = [(name, digest, statements) for name, digest, statements in schema.files() if known.get(name) != digest]
+            for _, _, statements in changed:
                 for statement in statements:
                     client.command(statement)
-                if not known:
-                    client.command(schema.FILES_TABLE)
-                client.insert("schema_files", [(name, digest)], column_names=["name", "digest"])
+            self.insert_rows("schema_files", ["name", "digest"], [(name, digest) for name, digest, _ in changed])
         self._proto.write_text(proto_schema())
         (self.data_dir / "store.format").write_text(json.dumps({"schema": SCHEMA, "written_by": _version()}) + "\n")
 
@@ -211,10 +236,6 @@ _INSERT_SETTINGS: dict[str, Any] = {
     "input_format_skip_unknown_fields": 1,
     "max_insert_block_size": 1_000_000,
 }
-
-
-def _exists(client: Client) -> bool:
-    return bool(client.command("EXISTS TABLE schema_files"))
 
 
 def _version() -> str:

@@ -6,4 +6,4 @@ CREATE TABLE IF NOT EXISTS span_records $on_cluster (
 ) ENGINE = ${replicated}ReplacingMergeTree(version)
 PARTITION BY toDate(fromUnixTimestamp64Nano(toInt64(arrival_ns)), 'UTC')
 ORDER BY (trace_id, span_id)
-SETTINGS old_parts_lifetime = 1, index_granularity = 8192
+SETTINGS old_parts_lifetime = 1, min_bytes_for_wide_part = 134217728

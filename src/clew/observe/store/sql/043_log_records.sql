@@ -17,8 +17,7 @@ CREATE TABLE IF NOT EXISTS log_records $on_cluster (
     body_type $value_type,
     resource Map(LowCardinality(String), String) CODEC(ZSTD(3)),
     attributes Map(LowCardinality(String), String) CODEC(ZSTD(3)),
-    attribute_types Array($value_type) CODEC(ZSTD(3)),
-    INDEX words body TYPE text(tokenizer = 'splitByNonAlpha', preprocessor = lower(body), posting_list_codec = 'bitpacking')
+    attribute_types Array($value_type) CODEC(ZSTD(3))
 ) ENGINE = ${replicated}ReplacingMergeTree(arrival_ns)
 PARTITION BY toDate(fromUnixTimestamp64Nano(toInt64(arrival_ns)), 'UTC')
 ORDER BY (trace_id, time_ns, content_hash, ordinal)
