@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from clew.cli import show
+from clew.cli import show, transcript, waterfall
 from clew.cli.terminal import Page, cell_width
 from clew.cli.tree import lines
 from clew.observe.query.runs import Run
@@ -220,13 +220,13 @@ def test_a_tree_of_50000_spans_is_cut_and_says_so_with_the_errors_in_what_is_cut
     assert text[-3:] == [
         "",
         "49,000 more spans of 50,000, 1 of them with an error; --all shows them",
-        "  0000c34f tool t49999: at the end",
+        "  0000c34f00000000 tool t49999: at the end",
     ] or text[-5:-2] == [
         "",
         "49,000 more spans of 50,000, 1 of them with an error; --all shows them",
-        "  0000c34f tool t49999: at the end",
+        "  0000c34f00000000 tool t49999: at the end",
     ]
-    assert len(text) < show.MOST_LINES + 20
+    assert len(text) < waterfall.MOST_LINES + 20
     assert len(written(Trace(run(spans=50_000), wide, 0), everything=True)) > 50_000
 
 
@@ -255,7 +255,7 @@ def test_messages_of_earlier_calls_are_folded() -> None:
     del second["llm.output_messages.0.message.content"]
     calls[0].attributes["llm.input_messages.0.message.role"] = calls[1].attributes["llm.input_messages.0.message.role"] = "system"
     file = io.StringIO()
-    show.write_messages(Page(file), Trace(run(), calls, 0), [(calls[0], first), (calls[1], second)])
+    transcript.write(Page(file), [(calls[0], first), (calls[1], second)])
     assert file.getvalue().splitlines() == [
         "",
         "llm chat · m · 22:13:20.000 · 1.00 s · 1 → 1 tokens · $0.0000 cached · span 00000001",

@@ -109,10 +109,10 @@ def style_of(outcome: str) -> str:
     return {"error": "error", "lost": "warning", "running": "strong"}.get(outcome, "faint")
 
 
-def id_digits(ids: Sequence[str]) -> int:
+def id_digits(ids: Sequence[str], *, most: int = 32) -> int:
     """How many digits tell these ids apart: 8 or more."""
     digits = 8
-    while digits < 32 and len({found[:digits] for found in ids}) < len(set(ids)):
+    while digits < most and len({found[:digits] for found in ids}) < len(set(ids)):
         digits += 1
     return digits
 

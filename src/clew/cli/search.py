@@ -54,7 +54,7 @@ COLUMNS = (
 
 def write(page: Page, found: Hits) -> None:
     run_digits = id_digits([hit.run_id for hit in found.hits])
-    span_digits = id_digits([hit.span_id for hit in found.hits])
+    span_digits = id_digits([hit.span_id for hit in found.hits], most=16)
     rows = []
     for hit in found.hits:
         outcome = hit.state if hit.state != "ended" else "error" if hit.status == "error" else ""
