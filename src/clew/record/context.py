@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any, Final
 
 modules: Final = sys.modules
@@ -66,6 +66,14 @@ class Context:
         self.current = own.get
         self.attach = own.set
         self.detach = own.reset
+
+    def leave(self, span: Any, token: Any) -> None:
+        """Detach in another context than the token's, as in a generator that went on elsewhere: only where ``span`` is current."""
+        if self.current() is span:
+            if token.old_value is Token.MISSING:
+                self.attach(None)
+            else:
+                token.var.set(token.old_value)
 
     def bridge(self) -> None:
         """Take OpenTelemetry's context as the truth. For a caller that found ``opentelemetry.trace`` loaded."""

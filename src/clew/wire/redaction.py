@@ -24,7 +24,7 @@ _FORMATS: Final = (
     r"\bAIza[0-9A-Za-z_-]{35}|\bya29\.[0-9A-Za-z_-]{20,}|\bGOCSPX-[0-9A-Za-z_-]{20,}",  # Google
     r"\b(?:sk|rk|pk)_(?:live|test)_[0-9A-Za-z]{10,}|\bwhsec_[0-9A-Za-z]{16,}[0-9A-Za-z+/=]*",  # Stripe
     r"\bhf_[A-Za-z0-9]{20,}",  # Hugging Face
-    r"\bnpm_[A-Za-z0-9]{30,}|\bpypi-[A-Za-z0-9_-]{40,}|\bgsk_[A-Za-z0-9]{20,}|\bxai-[A-Za-z0-9]{20,}|\bSG\.[\w-]{16,}\.[\w-]{16,}",
+    r"\bnpm_[A-Za-z0-9]{30,}|\bpypi-[A-Za-z0-9_-]{30,}|\bgsk_[A-Za-z0-9]{20,}|\bxai-[A-Za-z0-9]{20,}|\bSG\.[\w-]{16,}\.[\w-]{16,}",
     r"\beyJ[A-Za-z0-9_-]{13,}\.[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*",  # JSON web token
     r"-----BEGIN [A-Z0-9 ]{0,24}PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]{0,24}PRIVATE KEY(?: BLOCK)?-----|\Z)",
 )
@@ -105,7 +105,8 @@ def redact_text(text: str) -> str:
     """``text`` with every secret in it masked; the same object when there is none."""
     if not is_suspect(text):
         return text
-    return _closely(text, 0)
+    clean = _closely(text, 0)
+    return text if clean == text else clean
 
 
 def redact(name: str, value: Any) -> Any:

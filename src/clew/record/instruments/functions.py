@@ -42,8 +42,8 @@ class InstrumentFunction(Generic[S]):
 def _function(kind: type[S], instrument: Instrument, doc: str) -> InstrumentFunction[S]:
     def make(name: Any = None, /, **attributes: Any) -> Any:
         if off:
-            return NOOP if name.__class__ is str or name is None else name
-        if name.__class__ is str or name is None or not callable(name):
+            return NOOP if type(name) is str or name is None else name
+        if type(name) is str or name is None or not callable(name):
             return kind(instrument, name, attributes)
         return kind(instrument, None, attributes)(name)
 
@@ -83,11 +83,11 @@ def span(name: Any = None, /, kind: Kind = "other", **attributes: Any) -> Any:
     :raises ValueError: there is no such kind
     """
     if off:
-        return NOOP if name is None or name.__class__ is str else name
+        return NOOP if name is None or type(name) is str else name
     instrument = table.BY_KIND.get(kind)
     if instrument is None:
         raise ValueError(f"no such kind of span: {kind!r}; there are {', '.join(KINDS)}")
     made = _CLASSES.get(kind, Span)
-    if name is None or name.__class__ is str or not callable(name):
+    if name is None or type(name) is str or not callable(name):
         return made(instrument, name, attributes)
     return made(instrument, None, attributes)(name)
