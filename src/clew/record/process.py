@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import os
 import signal
+import sys
 import threading
 from types import FrameType
 from typing import Any, Final
@@ -103,6 +104,21 @@ def _flush_at_hard_exit() -> None:
         _hard_exit(status)
 
     os._exit = _exit  # type: ignore[assignment]
+
+
+def attend_worker() -> None:
+    """A process that multiprocessing started ends by ``os._exit`` after its own finalizers: register as one of them."""
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    if multiprocessing is not None and multiprocessing.parent_process() is not None:
+        from multiprocessing.util import Finalize
+
+        Finalize(None, _flush, exitpriority=-100)
+
+
+def _flush() -> None:
+    recorder = state.recorder
+    if recorder is not None:
+        recorder.flush()
 
 
 def settle(propagate: bool) -> None:

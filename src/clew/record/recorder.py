@@ -177,6 +177,9 @@ class Recorder:
 
             self.writer = Writer(self, self._sinks)
             if self._threaded:
+                from clew.record import process
+
+                process.attend_worker()
                 self.writer.start()
             self.idle = False
             self.unusual = bool(self.processors)

@@ -275,5 +275,8 @@ def _sinks(recorder: Recorder) -> list[Sink]:
     if settings.endpoint:
         from clew.record.export import Exporter
 
-        sinks.append(Exporter(settings.endpoint, settings.headers))
+        try:
+            sinks.append(Exporter(settings.endpoint, settings.headers))
+        except ValueError:
+            fault("starting the exporter")
     return sinks
