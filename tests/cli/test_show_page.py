@@ -11,7 +11,7 @@ import pytest
 
 from clew.cli import show, transcript, waterfall
 from clew.cli.terminal import Page, cell_width
-from clew.cli.tree import lines
+from clew.cli.tree import lines, message
 from clew.observe.query.runs import Run
 from clew.observe.query.traces import Event, Span, Trace
 
@@ -165,6 +165,19 @@ def test_a_message_that_a_span_only_passes_on_is_told_once() -> None:
         span(4, 0, "tool", "d", status="error", status_message="boom"),
     ]
     assert [line.message for line in lines(passed_on)] == ["", "", "boom", "boom"]
+
+
+def test_an_exception_is_named_before_its_message() -> None:
+    raised = Event(START, "exception", {"exception.type": "app.QuotaError", "exception.message": "no more"})
+    cases = [("no more", [raised]), ("", [raised]), ("call failed: no more", [raised]), ("call failed", [raised]), ("call failed", [])]
+    spans = [span(i, 0, "tool", "t", status="error", status_message=text, events=events) for i, (text, events) in enumerate(cases)]
+    assert [message(found) for found in spans] == [
+        "QuotaError: no more",
+        "QuotaError: no more",
+        "call failed: no more",
+        "call failed\nQuotaError: no more",
+        "call failed",
+    ]
 
 
 def test_repeated_subtrees_show_the_first_and_add_up_the_rest() -> None:

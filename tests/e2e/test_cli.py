@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -49,6 +50,12 @@ def test_wrong_usage_exits_with_2(clew: Any, arguments: list[str]) -> None:
     out, err = clew.run(*arguments, code=2)
     assert out == ""
     assert "Error:" in err
+
+
+def test_a_setting_that_cannot_be_used_exits_with_2(clew: Any) -> None:
+    for name in ("CLEW_OWNER_LINGER_S", "CLEW_OWNER_WAIT_S"):
+        _, err = clew.run("runs", code=2, env={name: "soon"})
+        assert err.startswith(f"clew: {name}='soon' is not usable: ")
 
 
 def test_an_empty_store_says_what_to_do_next(clew: Any) -> None:
@@ -278,6 +285,19 @@ def test_tail_follows_a_spool_while_others_read_and_a_sweep_takes_it(clew: Any, 
         "test              llm          1.00 ms  chat · gpt-4o · 1,000 → 10 tokens",
     ]
     assert clew.run("tail", "--no-follow", "-n", "1")[0].splitlines() == lines[-1:]
+
+
+def test_a_full_disk_does_not_keep_anybody_from_reading(clew: Any, make_request: Requests) -> None:
+    """No test can fill the disk; a limit on the size of files meets the same calls."""
+    clew.run("import", "-", input=make_request(0, 2))
+    spool = clew.data_dir / "spool"
+    spool.mkdir(exist_ok=True)
+    (spool / "20260101T000000-1-aaaaaaaa-0.jsonl").write_bytes(make_request(1, 40, text=os.urandom(20_000).hex()))
+    limited = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (64_000, 64_000))}
+    out, err = clew.run("sql", "SELECT count() AS n FROM spans", "--json", **limited)
+    assert out == '[{"n":2}]\n'
+    assert err.startswith("clew: warning: new records could not be taken in; this is what the store holds already: ")
+    assert clew.rows("SELECT count() AS n FROM spans") == [{"n": 42}]
 
 
 def test_real_runs_of_other_peoples_agents(clew: Any, shared_data: Callable[[str], Path]) -> None:

@@ -138,7 +138,7 @@ def test_an_owner_that_hangs_is_named(clew: Any) -> None:
 def test_the_owner_killed_during_an_import_then_the_import_again_is_exact(clew: Any, tmp_path: Path, make_request: Requests) -> None:
     path = tmp_path / "many.jsonl"
     with path.open("wb") as many:
-        for trace in range(600):
+        for trace in range(200):
             many.write(make_request(trace, 51, text="x" * 400))
 
     def kill(done: int, size: int, records: int) -> None:
@@ -151,14 +151,15 @@ def test_the_owner_killed_during_an_import_then_the_import_again_is_exact(clew: 
             client.import_file(file, name="many.jsonl", report=kill)
     for _ in range(2):
         out, _err = clew.run("import", path)
-        assert "30,600 spans in 600 requests (json)" in out
+        assert "10,200 spans in 200 requests (json)" in out
     counted = clew.rows("SELECT count() AS n, uniqExact(span_id) AS ids, uniqExact(trace_id) AS runs FROM spans")
-    assert counted == [{"n": 30_600, "ids": 30_600, "runs": 600}]
+    assert counted == [{"n": 10_200, "ids": 10_200, "runs": 200}]
     used = clew.rows("SELECT count() AS calls, sum(input_tokens) AS input, round(sum(cost_usd), 6) AS usd FROM model_calls")
-    assert used == [{"calls": 30_000, "input": 30_000_000, "usd": 78.0}]
+    assert used == [{"calls": 10_000, "input": 10_000_000, "usd": 26.0}]
 
 
 def test_a_pipe_and_compressed_stdin_are_imported(clew: Any, tmp_path: Path, file: Path) -> None:
+    clew.environment["CLEW_OWNER_LINGER_S"] = "60"
     assert clew.run("import", "-", input=gzip.compress(file.read_bytes()))[0] == "stdin: 12 spans in 3 requests (json+gzip)\n"
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -56,7 +56,7 @@ class Client:
         data_dir = data_dir.expanduser().resolve()
         prices = prices or settings.get("prices")
         prices = prices.resolve() if prices else None
-        wait_s = settings.get("owner_wait_s")
+        wait_s, linger_s = settings.get("owner_wait_s"), settings.get("owner_linger_s")
         deadline = time.monotonic() + wait_s
         start: _Start | None = None
         busy: StoreBusy | None = None
@@ -74,7 +74,7 @@ class Client:
                         "but still has other clients; run this again when they are done"
                     )
                 if start is None and (busy is None or time.monotonic() < deadline):
-                    start = _Start(data_dir, prices, wait_s)
+                    start = _Start(data_dir, prices, wait_s, linger_s)
                 said = start.wait(0.02) if start else None
                 if isinstance(said, Failure):
                     error, start = said.exception(), None
@@ -147,9 +147,10 @@ class Client:
 class _Start:
     """A child that was started to own the data directory, until it has said Hello or why not."""
 
-    def __init__(self, data_dir: Path, prices: Path | None, wait_s: float) -> None:
+    def __init__(self, data_dir: Path, prices: Path | None, wait_s: float, linger_s: float) -> None:
         ready, write = os.pipe()
-        command = [sys.executable, "-P", "-m", "clew.cli.owner", os.fspath(data_dir), "--ready", str(write), "--wait-s", str(wait_s)]
+        command = [sys.executable, "-P", "-m", "clew.cli.owner", os.fspath(data_dir), "--ready", str(write)]
+        command += ["--wait-s", str(wait_s), "--linger-s", str(linger_s)]
         if prices is not None:
             command += ["--prices", os.fspath(prices)]
         self._ready = ready

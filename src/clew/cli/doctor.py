@@ -85,7 +85,7 @@ def _disk(directory: Path) -> list[Finding]:
 
 def examine(health: Health) -> list[Finding]:
     """What the store's figures mean."""
-    rows = ", ".join(f"{table.name} {table.rows:,} ({figures.size(table.bytes)})" for table in health.tables)
+    rows = ", ".join(f"{table.name} {table.rows:,} ({figures.size(table.bytes)})" for table in health.tables[:4])
     found = [
         Finding("ok", "clew", f"{health.version}, {health.engine}, schema {health.schema}"),
         Finding(

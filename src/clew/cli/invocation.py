@@ -89,7 +89,8 @@ def reading(function: str) -> Iterator[Client]:
             elif swept.faulty:
                 warn(f"warning: {swept.faulty:,} new records could not be read and were set aside; clew doctor says more")
         except (StoreError, OSError) as error:
-            warn(f"warning: new records could not be taken in, this is what the store holds already: {safe(str(error))}")
+            reason = safe(error.strerror or str(error)) if isinstance(error, OSError) else safe(str(error))
+            warn(f"warning: new records could not be taken in; this is what the store holds already: {reason}")
         yield connection
 
 

@@ -60,7 +60,7 @@ def _of_store(function: Callable[..., T]) -> Callable[..., T]:
     return serve
 
 
-IMPORT_WAIT_S = 2.0
+IMPORT_WAIT_S = 1.0
 """How long a reader waits for an import that is under way before it reads what is there."""
 
 

@@ -184,8 +184,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser("python -m clew.cli.owner", description=__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--prices", type=Path)
-    parser.add_argument("--linger-s", type=float, default=settings.get("owner_linger_s"))
-    parser.add_argument("--wait-s", type=float, default=settings.get("owner_wait_s"))
+    parser.add_argument("--linger-s", type=float)
+    parser.add_argument("--wait-s", type=float)
     parser.add_argument("--ready", type=int, help="descriptor to write Hello or Failure to, once")
     given = parser.parse_args(arguments)
     try:
@@ -215,7 +215,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _open(given: Any) -> tuple[Hello, Owner, Store]:
     data_dir: Path = given.data_dir
-    store = _own(data_dir, given.prices, given.wait_s)
+    linger_s = settings.get("owner_linger_s", given.linger_s)
+    store = _own(data_dir, given.prices, settings.get("owner_wait_s", given.wait_s))
     try:
         _write_log(data_dir / "owner.log")
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -231,7 +232,7 @@ def _open(given: Any) -> tuple[Hello, Owner, Store]:
         raise
     os.chdir(data_dir)  # the directory that the client happened to be in stays free
     hello = Hello(os.getpid(), address.own_version(), address.price_mark(data_dir, given.prices))
-    return hello, Owner(store, listener, hello, linger_s=given.linger_s), store
+    return hello, Owner(store, listener, hello, linger_s=linger_s), store
 
 
 def _own(data_dir: Path, prices: Path | None, wait_s: float) -> Store:

@@ -111,6 +111,8 @@ def message(span: Span) -> str:
             continue
         text = event.attributes.get("exception.message", "").strip()
         kind = event.attributes.get("exception.type", "").rpartition(".")[2]
+        if kind and text and texts == [text]:
+            texts = [f"{kind}: {text}"]
         if text and any(text in known for known in texts):
             continue
         whole = f"{kind}: {text}" if kind and text else kind or text
