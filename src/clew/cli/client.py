@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, TypeVar
@@ -67,7 +68,7 @@ class Client:
                     connection, hello = found
                     if hello.version == address.own_version() and hello.prices == address.price_mark(data_dir, prices):
                         return cls(connection, hello, data_dir)
-                    with connection:
+                    with connection, suppress(OSError):  # it may just have left
                         connection.sendall(frame(Leave()))
                     busy = StoreBusy(
                         f"{data_dir} is served by process {hello.pid} with Clew {hello.version}, which is asked to leave "
