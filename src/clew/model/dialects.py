@@ -128,6 +128,7 @@ COLUMNS: tuple[Column, ...] = (
             "llm.token_count.completion_details.reasoning",
             "gen_ai.usage.reasoning_tokens",
             "gen_ai.usage.details.reasoning_tokens",
+            "gen_ai.usage.details.thoughts_tokens",
             "ai.usage.reasoningTokens",
         ),
     ),
@@ -255,12 +256,24 @@ KIND_SOURCES: tuple[KindSource, ...] = (
     ),
 )
 
+KIND_MARKS: dict[str, Kind] = {
+    a.TOOL_CALL_ID: "tool",
+    a.TOOL_NAME: "tool",
+    "agent_name": "agent",
+    a.REQUEST_MODEL: "llm",
+}
+"""Keys that tell the kind of a span by being there, best first, when no source of a kind does (pydantic-ai's agents and tools)."""
+
 CONTENT_KEYS: tuple[str, ...] = (
     *(attribute.name for attribute in a.TABLE if attribute.content),
     "input.value",
     "output.value",
     "gen_ai.prompt",
     "gen_ai.completion",
+    "tool_arguments",
+    "tool_response",
+    "gcp.vertex.agent.tool_call_args",
+    "gcp.vertex.agent.tool_response",
     "tool.description",
     "tool.parameters",
     "tool.json_schema",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from clew.model.dialects import COLUMNS, CONTENT_KEYS, CONTENT_PATTERNS, KIND_SOURCES, LONG_VALUE_BYTES, RESTATING, Column
+from clew.model.dialects import COLUMNS, CONTENT_KEYS, CONTENT_PATTERNS, KIND_MARKS, KIND_SOURCES, LONG_VALUE_BYTES, RESTATING, Column
 from clew.model.kinds import KINDS, STATUS_CODES
 from clew.wire.otlp import TRACES, Signal, camel
 
@@ -243,16 +243,17 @@ def _column(slot: int, column: Column) -> str:
 
 
 def _kind() -> str:
-    """The first kind source with a value that it knows."""
+    """The first kind source with a value that it knows; else the first mark."""
     meanings = {f"{rank}:{value}": kind for rank, source in enumerate(KIND_SOURCES, 1) for value, kind in source.values.items()}
     meaning = f"transform(concat(toString(c), ':', lower(t)), {_array(list(meanings))}, {_array(list(meanings.values()))}, '')"
     known = f"arrayFilter(k -> k != '', arrayMap((c, t) -> if(c < {_STRIDE}, {meaning}, ''), found_codes, found))"
-    return f"if(empty({known}), 'other', {known}[1])"
+    marks = ", ".join(f"has(found_codes, {_CODES[key]}), {literal(kind)}" for key, kind in KIND_MARKS.items())
+    return f"if(empty({known}), multiIf({marks}, 'other'), {known}[1])"
 
 
 def normalise() -> str:
     """The SELECT that gives each decoded span its normalised columns, and sets its content apart."""
-    codes = {key: _CONTENT_CODE for key in CONTENT_KEYS} | _CODES
+    codes = dict.fromkeys(CONTENT_KEYS, _CONTENT_CODE) | _CODES
     usage = [slot for slot, column in enumerate(COLUMNS, 1) if column.type == "count"]
     pattern = literal("^(" + "|".join(CONTENT_PATTERNS) + ")$")
     restates = " OR ".join(

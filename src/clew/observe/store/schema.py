@@ -19,8 +19,29 @@ SETTINGS old_parts_lifetime = 1"""
 VIEW_ORDER = ("spans", "contents", "model_calls", "tool_calls", "runs", "sessions", "messages", "decisions", "logs")
 """The public views (docs/sql.md), each after those it reads."""
 
-ARGUMENT_KEYS = ("gen_ai.tool.call.arguments", "ai.toolCall.args", "tool.parameters", "input.value", "traceloop.entity.input", "clew.input")
-RESULT_KEYS = ("gen_ai.tool.call.result", "ai.toolCall.result", "output.value", "traceloop.entity.output", "clew.output")
+ARGUMENT_KEYS = (
+    "gen_ai.tool.call.arguments",
+    "ai.toolCall.args",
+    "tool_arguments",
+    "gcp.vertex.agent.tool_call_args",
+    "input.value",
+    "traceloop.entity.input",
+    "langfuse.observation.input",
+    "mlflow.spanInputs",
+    "clew.input",
+    "tool.parameters",  # OpenInference means the tool's declaration by it; some write the arguments there and nowhere else
+)
+RESULT_KEYS = (
+    "gen_ai.tool.call.result",
+    "ai.toolCall.result",
+    "tool_response",
+    "gcp.vertex.agent.tool_response",
+    "output.value",
+    "traceloop.entity.output",
+    "langfuse.observation.output",
+    "mlflow.spanOutputs",
+    "clew.output",
+)
 """Content that holds a tool call's arguments and result, best first."""
 
 
