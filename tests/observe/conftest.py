@@ -25,6 +25,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     """An empty store. It is the only one of the process while it is open."""
     with Store.open(tmp_path / "data") as opened:
         yield opened
+        opened._compacted = False  # nobody looks at the directory afterwards: no second is spent on tidying it
 
 
 class Otlp:

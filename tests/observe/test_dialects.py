@@ -504,7 +504,7 @@ def came_out(store: Store, trace: str, wanted: dict[str, Any]) -> dict[str, Any]
     )
     messages = rows("SELECT direction, position, role, content FROM messages WHERE trace_id = {id:String}")
     counted = Counter(message[:3] for message in messages)
-    found = {
+    found: dict[str, Any] = {
         "kinds": dict(rows("SELECT kind, count() FROM spans WHERE trace_id = {id:String} GROUP BY kind")),
         "calls": calls,
         "tools": set(

@@ -36,7 +36,7 @@ def decide(
     """The leaf rule and the agents' inheritance over any number of traces.
 
     :param ids: one number per span, each span once
-    :param parents: the parent's number; what is not among ``ids`` is no parent
+    :param parents: the parent's number; what is not among ``ids`` is no parent, nor is a span its own
     :param llm: whether the span is of kind llm
     :param usage: whether it carries usage
     :param named: whether it names an agent
@@ -47,7 +47,7 @@ def decide(
 
     order = np.argsort(ids)
     at = np.searchsorted(ids, parents, sorter=order).clip(0, max(len(ids) - 1, 0))
-    parent = np.where(ids[order[at]] == parents, order[at], -1) if len(ids) else np.empty(0, np.int64)
+    parent = np.where((ids[order[at]] == parents) & (ids != parents), order[at], -1) if len(ids) else np.empty(0, np.int64)
 
     def above(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which spans have a marked descendant."""
