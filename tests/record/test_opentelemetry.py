@@ -147,9 +147,13 @@ def test_the_api_sees_our_ids() -> None:
 def test_a_foreign_sdks_spans_and_ours_nest_by_their_ids() -> None:
     sdk = pytest.importorskip("opentelemetry.sdk.trace", reason="not applicable: opentelemetry-sdk is not installed")
     foreign = sdk.TracerProvider().get_tracer("foreign")
-    with recording() as record, foreign.start_as_current_span("outer") as outer, clew.agent("ours") as ours:
-        with foreign.start_as_current_span("inner") as inner:
-            assert inner.parent.span_id == ours.span_id
+    with (
+        recording() as record,
+        foreign.start_as_current_span("outer") as outer,
+        clew.agent("ours") as ours,
+        foreign.start_as_current_span("inner") as inner,
+    ):
+        assert inner.parent.span_id == ours.span_id
     assert record.span("ours").trace_id == f"{outer.get_span_context().trace_id:032x}"
     assert record.span("ours").parent_span_id == f"{outer.get_span_context().span_id:016x}"
 
@@ -182,6 +186,27 @@ with clew.workflow("w") as w:
 print(clew.current_span(), trace.get_current_span() is trace.INVALID_SPAN)
 """
     assert fresh(code, tmp_path) == "True True\nTrue\nNone True\n"
+
+
+def test_a_thread_that_loads_opentelemetry_ends_well(tmp_path: Path) -> None:
+    code = """
+import threading
+seen = []
+def work():
+    from opentelemetry import trace
+    with clew.tool("t") as t:
+        seen.append(t.parent_span_id)
+@clew.node
+def steps():
+    yield 1
+    import opentelemetry.trace
+    yield 2
+with clew.workflow("w") as w:
+    thread = threading.Thread(target=work); thread.start(); thread.join()
+    assert list(steps()) == [1, 2]
+    print(seen == [w.span_id], clew.stats().faults)
+"""
+    assert fresh(code, tmp_path) == "True 0\n"
 
 
 def test_the_global_provider_is_set_only_when_asked(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar, Token
@@ -48,7 +49,7 @@ class Context:
 
     :ivar current: the current ``Span`` or ``Remote``, or None
     :ivar attach: makes one current and returns a token
-    :ivar detach: restores what was current; raises ValueError or RuntimeError in another context than the token's
+    :ivar detach: restores what was current; raises ValueError or RuntimeError in another context than the token's (:meth:`leave`)
     """
 
     __slots__ = ("attach", "bridged", "current", "detach")
@@ -67,9 +68,21 @@ class Context:
         self.attach = own.set
         self.detach = own.reset
 
+    def release(self, token: Any) -> None:
+        """Detach, wherever the token comes from; what cannot be restored here is left as it is."""
+        try:
+            self.detach(token)
+        except (ValueError, RuntimeError):
+            self.leave(None, token)
+
     def leave(self, span: Any, token: Any) -> None:
-        """Detach in another context than the token's, as in a generator that went on elsewhere: only where ``span`` is current."""
-        if self.current() is span:
+        """Detach where :attr:`detach` refuses. A token from before OpenTelemetry was loaded is our own variable's. In another context than
+        the token's, as in a generator that went on elsewhere, something is to be restored only where ``span`` is current."""
+        if token.var is own and self.detach != own.reset:
+            with contextlib.suppress(ValueError, RuntimeError):
+                own.reset(token)
+                return
+        if span is not None and self.current() is span:
             if token.old_value is Token.MISSING:
                 self.attach(None)
             else:

@@ -109,11 +109,8 @@ class _Steps:
         token, self.token = self.token, None
         if token is None:
             return
-        try:
-            self.here = context.current() or self.here
-            context.detach(token)
-        except (ValueError, RuntimeError):  # the step was resumed in another context; there is nothing of ours to restore
-            pass
+        self.here = context.current() or self.here
+        context.release(token)
 
 
 def _generator(function: Callable[..., Any], new: Callable[[tuple[Any, ...], dict[str, Any]], Span]) -> Callable[..., Any]:

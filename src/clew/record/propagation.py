@@ -67,10 +67,7 @@ def _call_within(here: Any, function: Callable[..., R], /, *args: Any, **kwargs:
         return function(*args, **kwargs)
     finally:
         if token is not None:
-            try:
-                context.detach(token)
-            except Exception:
-                fault("carrying the current span")
+            context.release(token)
 
 
 class attached:
@@ -93,10 +90,7 @@ class attached:
     def __exit__(self, *_: object) -> None:
         token, self._token = self._token, None
         if token is not None:
-            try:
-                context.detach(token)
-            except Exception:
-                fault("taking up a parent")
+            context.release(token)
 
 
 class _InProcess:
@@ -142,7 +136,7 @@ def _submit_outside(pool: str, self: Any, function: Callable[..., Any], args: An
     try:
         return _originals[pool](self, function, *args, **kwargs)  # type: ignore[no-any-return]
     finally:
-        context.detach(token)
+        context.release(token)
 
 
 def _patches() -> tuple[tuple[str, type, str, Callable[..., Any]], ...]:

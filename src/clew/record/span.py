@@ -185,7 +185,7 @@ class Span:
             # `_begin`, written out for the usual case, the child of a span that is recorded: calls are what costs.
             recorder = state.recorder
             if recorder is not None and not recorder.unusual and not self.started:
-                if "opentelemetry.trace" in modules and not context.bridged:
+                if not context.bridged and "opentelemetry.trace" in modules:
                     context.bridge()
                 parent = context.current()
                 if parent is not None and type(parent) is not Remote and (trace := parent.trace).sampled:

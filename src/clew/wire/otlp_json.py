@@ -241,14 +241,14 @@ class Encoder:
         self._sorts: dict[Sort, _Sort] = {}
         self._names: dict[str, _Name] = {}
         self._templates: dict[tuple[Any, ...], _Template] = {}
-        self._trace: TraceRecord | None = None
-        self._parent = -1
-        self._trace_start = self._trace_end = ""
 
     def spans(self, spans: Sequence[SpanRecord]) -> list[str | Exception]:
         """Each span as a JSON object, or the error that kept it from being encoded."""
         suspect = self._redact and self._secrets.is_suspect("\n".join(_texts(spans)))  # one look at all costs less than one at each
-        templates, start = self._templates, self._start
+        templates = self._templates
+        trace: TraceRecord | None = None
+        parent = -1
+        head = tail = ""
         encoded: list[str | Exception] = []
         for span in spans:
             try:
@@ -265,9 +265,14 @@ class Encoder:
                         shown = text(span.name)
                         if template.name_again:
                             values.append(shown)
-                        ended, offset = span.ended, span.trace.offset
+                        if span.trace is not trace or span.parent_span_id != parent:  # siblings follow each other
+                            trace, parent = span.trace, span.parent_span_id
+                            head, tail = _around(trace, parent)
+                        ended, offset = span.ended, trace.offset
                         ended = ended + offset if ended else 0
-                        encoded.append(template.text % (start(span), shown, span.started + offset, ended, span.status_code, *values))
+                        encoded.append(
+                            template.text % (head, span.span_id, tail, shown, span.started + offset, ended, span.status_code, *values)
+                        )
                         continue
                 encoded.append(self.span(span))
             except _Unfit:
@@ -297,8 +302,9 @@ class Encoder:
                 message = f',"message":{text(self._text(span.rare.message))}'
         trace, ended = span.trace, span.ended
         offset = trace.offset
+        head, tail = _around(trace, span.parent_span_id)
         return (
-            f'{self._start(span)},"name":{shown},"kind":{sort.otlp_kind},'
+            f'{head}{span.span_id:016x}{tail},"name":{shown},"kind":{sort.otlp_kind},'
             f'"startTimeUnixNano":"{span.started + offset}","endTimeUnixNano":"{ended + offset if ended else 0}",'
             f'"status":{{"code":{span.status_code}{message}}},"attributes":[{",".join(filter(None, [sort.fixed_for(given), *pairs]))}]{rest}}}'
         )
@@ -328,7 +334,7 @@ class Encoder:
             if again:
                 pairs.append(sort.name_pair.replace("%", "%%") + "%s}}")
             template = _Template(
-                f'%s,"name":%s,"kind":{sort.otlp_kind},"startTimeUnixNano":"%d","endTimeUnixNano":"%d","status":{{"code":%d}},'
+                f'%s%016x%s,"name":%s,"kind":{sort.otlp_kind},"startTimeUnixNano":"%d","endTimeUnixNano":"%d","status":{{"code":%d}},'
                 f'"attributes":[{",".join(filter(None, pairs))}]}}',
                 again,
             )
@@ -336,17 +342,6 @@ class Encoder:
             self._templates.clear()
         self._templates[(instrument, *given, *types)] = template
         return template
-
-    def _start(self, span: SpanRecord) -> str:
-        """A span's JSON up to its parent. Siblings follow each other, so the hex of trace and parent is kept from one to the next."""
-        trace, parent = span.trace, span.parent_span_id
-        if trace is not self._trace or parent != self._parent:
-            self._trace, self._parent = trace, parent
-            self._trace_start = f'{{"traceId":"{trace.trace_id:032x}","spanId":"'
-            self._trace_end = (f'","parentSpanId":"{parent:016x}"' if parent else '"') + (
-                f',"traceState":{text(trace.state)}' if trace.state else ""
-            )
-        return f"{self._trace_start}{span.span_id:016x}{self._trace_end}"
 
     def attributes(self, values: Mapping[str, Value]) -> str:
         """A JSON array of key and value, redacted and captured like a span's."""
@@ -399,6 +394,14 @@ class Encoder:
 
     def _text(self, value: str) -> str:
         return self._secrets.redact_text(value) if self._redact else value
+
+
+def _around(trace: TraceRecord, parent: int) -> tuple[str, str]:
+    """What stands before and after a span's id: the trace's, and the parent's."""
+    tail = f'","parentSpanId":"{parent:016x}"' if parent else '"'
+    if trace.state:
+        tail += f',"traceState":{text(trace.state)}'
+    return f'{{"traceId":"{trace.trace_id:032x}","spanId":"', tail
 
 
 def _texts(spans: Iterable[SpanRecord]) -> list[str]:

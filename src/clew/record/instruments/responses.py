@@ -104,6 +104,9 @@ def parts(content: Any) -> list[Any]:
     return [_part(item) for item in content]
 
 
+_MESSAGE_KEYS: Final = frozenset({"role", "content", "parts", "type", "tool_calls", "function_call", "reasoning", "refusal"})
+
+
 def _message(message: Any, role: str) -> Any:
     message = plain(message)
     if isinstance(message, str):
@@ -112,6 +115,8 @@ def _message(message: Any, role: str) -> Any:
         return message
     if "parts" in message and all(isinstance(part, Mapping) and "type" in part for part in message["parts"] or ()):
         return message  # in this form already
+    if _MESSAGE_KEYS.isdisjoint(message):
+        return message
     kind = message.get("type")
     if kind in ("function_call", "function_call_output", "reasoning", "custom_tool_call"):  # items of OpenAI's responses API
         return {"role": "tool" if kind == "function_call_output" else "assistant", "parts": [_part(message)]}
