@@ -2,8 +2,10 @@
 
 ::
 
+    from clew.testing import recording
+
     def test_the_planner_calls_the_search_tool():
-        with clew.testing.recording() as record:
+        with recording() as record:
             plan("find it")
         assert record.tree() == ["agent planner", "  tool search"]
 """
