@@ -23,7 +23,7 @@ def test_a_function_bare_named_and_with_attributes() -> None:
 
     @clew.node("step", phase="plan")
     def plan() -> str:
-        return search("x", "y", limit=1, z=2)["found"][0]
+        return str(search("x", "y", limit=1, z=2)["found"][0])
 
     with recording() as record:
         assert plan() == "x"

@@ -299,7 +299,7 @@ def work(name):
 threading.Thread(target=work, args=("a",), daemon=True).start()
 work("b")
 """
-KILLS = int(os.environ.get("CLEW_TEST_KILLS", "10"))
+KILLS = int(os.environ.get("RECORDER_KILLS", "10"))
 
 
 @pytest.mark.parametrize("seed", range(KILLS))
@@ -321,8 +321,8 @@ def test_kill_9_loses_nothing_that_was_flushed(data_dir: Path, seed: int) -> Non
     for file in files(data_dir):
         *whole, torn = file.read_bytes().split(b"\n")
         assert torn == b"" or file == files(data_dir)[-1]
-        for line in whole:  # every complete line is valid
-            for span in decode(line):
+        for row in whole:  # every complete line is valid
+            for span in decode(row):
                 if span.end_ns:
                     found[span.name] += 1
                 else:

@@ -188,7 +188,7 @@ def test_the_messages_that_a_model_is_given_in_any_providers_form() -> None:
 
 
 def test_usage_given_in_each_way() -> None:
-    def usage_of(*given: Any, **tokens: int) -> dict[str, Any]:
+    def usage_of(*given: Any, **tokens: Any) -> dict[str, Any]:
         with recording() as record, clew.llm("chat") as span:
             span.usage(*given, **tokens)
         values = record.span("chat").attributes

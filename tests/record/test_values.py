@@ -112,7 +112,7 @@ def test_nothing_lazy_is_consumed() -> None:
         def __iter__(self) -> Any:
             raise AssertionError("the database was asked")
 
-        __repr__ = __len__ = __iter__  # type: ignore[assignment]
+        __repr__ = __len__ = __iter__
 
     lazy, waiting = generate(), coroutine()
     assert snapshot(lazy, LIMIT) == "<generator>"

@@ -26,7 +26,7 @@ def sort(**changes: Any) -> Any:
 
 
 class SimpleNamespaceHashed(SimpleNamespace):
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __eq__(self, other: object) -> bool:
         return self is other
