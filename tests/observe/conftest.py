@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -52,7 +53,7 @@ class Otlp:
         if isinstance(value, int):
             return {"intValue": str(value)}
         if isinstance(value, float):
-            return {"doubleValue": value}
+            return {"doubleValue": value if math.isfinite(value) else {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]}
         if isinstance(value, bytes):
             return {"bytesValue": base64.b64encode(value).decode()}
         if isinstance(value, str):
@@ -224,6 +225,6 @@ def encode(message: str, value: dict[str, Any]) -> bytes:
         for item in inner if isinstance(inner, list) else [inner]:
             if isinstance(writer, str):
                 out += _delimited(number, encode(writer, item))
-            elif message == "AnyValue" or item not in ("", 0, "0"):
+            elif message == "AnyValue" or item not in ("", 0):
                 out += writer(number, item)
     return out

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from clew.observe.query.runs import runs
@@ -220,7 +220,7 @@ def test_order_repetition_and_splitting_change_nothing(store: Store, otlp: Any) 
         return found
 
     @given(trees(), st.data())
-    @settings(max_examples=10)
+    @settings(max_examples=10, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # to shrink by whole imports takes minutes
     def check(tree: Tree, data: st.DataObject) -> None:
         plain, mixed = next(numbers), next(numbers)
         started = {number for number, *_ in tree if data.draw(st.booleans())}

@@ -132,7 +132,9 @@ class _Names:
 
 
 def _json_number(path: str) -> str:
-    return f"if(isFinite({path}), toString({path}), toJSONString(toString({path})))"
+    """A double's text in JSON: with a point or an exponent, so that it is read back as a double; what is no number as text."""
+    text = f"assumeNotNull(toString({path}))"
+    return f"multiIf(NOT isFinite({path}), toJSONString({text}), match({text}, '[.e]'), {text}, concat({text}, '.0'))"
 
 
 _SPAN_KINDS = tuple(f"SPAN_KIND_{name}" for name in ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))
