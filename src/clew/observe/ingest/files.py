@@ -69,6 +69,7 @@ def import_file(
 
 
 _BUFFER = 1 << 20
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _COMPRESSIONS: tuple[tuple[bytes, str, Callable[[Any], Any]], ...] = (
     (b"\x1f\x8b", "gzip", lambda stream: gzip.GzipFile(fileobj=stream)),
     (b"\xfd7zXZ\x00", "xz", lzma.LZMAFile),
@@ -95,21 +96,39 @@ class _Counted(io.RawIOBase):
         return True
 
 
+class _Decompressed(io.RawIOBase):
+    """A decompressor as a stream that gives what there is before it says that the file is cut off."""
+
+    def __init__(self, stream: gzip.GzipFile | lzma.LZMAFile) -> None:
+        self._stream = stream
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
+        data = self._stream.read1(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def readable(self) -> bool:
+        return True
+
+
 def _import(store: Store, raw: BinaryIO, name: str, size: int, progress: Progress, stop: threading.Event | None) -> Taken:
     counted = _Counted(raw)
     buffered: io.BufferedReader[Any] = io.BufferedReader(counted, _BUFFER)
     compression = ""
     for magic, label, opener in _COMPRESSIONS:
         if buffered.peek(8).startswith(magic):
-            buffered, compression = io.BufferedReader(opener(buffered), _BUFFER), f"+{label}"
+            buffered, compression = io.BufferedReader(_Decompressed(opener(buffered)), _BUFFER), f"+{label}"
             break
     try:
+        if buffered.peek(3).startswith(_BYTE_ORDER_MARK):
+            buffered.read(3)
         start = buffered.peek(64)
     except _CUT as error:
         raise MalformedRecord(f"{name} is not a readable {compression[1:]} file: {error}") from None
     if not start:
         return Taken(name, "empty" + compression, 0, 0, 0, [], 0)
-    is_json = start.lstrip()[:1] == b"{"
+    is_json = start.lstrip()[:1] in (b"{", b"")
     if not is_json and start[:1] not in (b"\n", b"\x00"):
         raise MalformedRecord(
             f"{name} is neither OTLP/JSON lines nor OTLP protobuf (it starts with {start[:16]!r}); export it from your program as OTLP and import that"

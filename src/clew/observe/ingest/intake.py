@@ -18,7 +18,7 @@ from clew.observe.store.store import Encoding, Store
 from clew.wire.check import Checked, canonical_json, stamp_json, stamp_protobuf
 from clew.wire.otlp import TRACES, Signal
 
-BATCH_BYTES = 16 << 20
+BATCH_BYTES = 24 << 20
 """A batch is one insert. 16 MiB is some 20,000 agent spans: larger ones gain nothing and cost memory (measured by benchmarks/ingest.py)."""
 IN_FLIGHT = 2
 """Batches that wait for the engine; the reader waits beyond that."""

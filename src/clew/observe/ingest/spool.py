@@ -10,6 +10,7 @@ from pathlib import Path
 
 from clew.errors import MalformedRecord
 from clew.observe.ingest.intake import Intake
+from clew.observe.store.prices import refresh_prices
 from clew.observe.store.store import Store
 from clew.wire.check import check_json
 
@@ -27,14 +28,17 @@ class Swept:
 def sweep(store: Store) -> Swept:
     """Takes in what recording processes have written since the last sweep; deletes segments of dead processes once taken.
 
+    Prices are brought up to date too, so that a changed override file counts from the next question on.
+
     Idempotent. A crash at any point repeats at worst the same records, which identity makes one: how far a segment was taken is noted
     after its records are stored, and it is deleted after that.
     """
     folder = store.data_dir / "spool"
     segments = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
-    if not segments:
-        return Swept(0, 0, 0, 0)
     with store.ingesting:
+        if not segments:
+            refresh_prices(store)
+            return Swept(0, 0, 0, 0)
         taken = {row["name"]: row["taken_bytes"] for row in store.rows("SELECT name, taken_bytes FROM segments FINAL")}
         swept = [_take(store, path, taken.get(path.name, 0)) for path in segments]
         _forget(store, {path.name for path in segments}, set(taken))

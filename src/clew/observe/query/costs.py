@@ -103,4 +103,4 @@ def _cost(row: dict[str, Any]) -> Cost:
 
 def prices(store: Store) -> str:
     """Where computed figures come from."""
-    return store.price_book().fingerprint
+    return store.price_book().version

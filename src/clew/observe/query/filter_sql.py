@@ -33,6 +33,8 @@ class Field:
     values: tuple[str, ...] | None = None
     """The closed set of an enum."""
     help: str = ""
+    table: str = ""
+    """Where the column is, when not on the span itself: a table with trace_id and span_id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,11 @@ class _Compiler:
                     return self._since(self.fields["start"], node)
                 if name not in self.fields:
                     raise node.place.error(self._unknown(name))
-                return self._test(self.fields[name], test, node.place)
+                field = self.fields[name]
+                condition = self._test(field, test, node.place)
+                return (
+                    f"(trace_id, span_id) IN (SELECT trace_id, span_id FROM {field.table} WHERE {condition})" if field.table else condition
+                )
 
     def _bind(self, type_: str, value: Any) -> str:
         name = f"p{len(self.parameters)}"

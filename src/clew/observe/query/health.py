@@ -83,7 +83,7 @@ def health(store: Store) -> Health:
         spans=sum(states.values()),
         running=states.get("running", 0),
         lost=states.get("lost", 0),
-        conflicts=store.value("SELECT count() FROM conflicts FINAL"),
+        conflicts=store.value("SELECT uniqExact(trace_id, span_id) FROM conflicts"),
         quarantined=len(list((store.data_dir / "quarantine").glob("*.error"))),
         losses=_losses(store),
         model_calls=calls[0]["n"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,11 @@ _MODEL = "if(response_model != '', response_model, request_model)"
 _STATE = "multiIf(end_ns > 0, 'ended', process IN (SELECT process FROM processes), 'lost', 'running')"
 _DURATION = "if(end_ns > 0, toInt64(greatest(end_ns, start_ns) - start_ns), NULL)"
 
+_AGENTS = """(
+    SELECT trace_id, span_id, toString(agent) AS agent FROM span_records WHERE agent != ''
+    UNION ALL SELECT trace_id, span_id, toString(name) AS agent FROM span_records WHERE kind = 'agent' AND agent = ''
+    UNION ALL SELECT trace_id, span_id, toString(agent) AS agent FROM settled FINAL WHERE agent != '')"""
+
 FIELDS: dict[str, Field] = {
     field.name: field
     for field in (
@@ -23,12 +29,7 @@ FIELDS: dict[str, Field] = {
         Field("status", "toString(status)", "enum", ("ok", "error", "unset"), help="How it ended"),
         Field("state", f"({_STATE})", "enum", ("ended", "running", "lost"), help="Whether it has ended; lost when its process died before"),
         Field("service", "toString(service)", "text", help="Program that recorded it"),
-        Field(
-            "agent",
-            "(multiIf(agent != '', agent, span_records.kind = 'agent', name, inherited_agent))",
-            "text",
-            help="Agent it belongs to: its own name, or the nearest agent above",
-        ),
+        Field("agent", "agent", "text", help="Agent it belongs to: its own name, or the nearest agent above", table=_AGENTS),
         Field("model", f"({_MODEL})", "text", help="Model that answered, or was asked"),
         Field("provider", "toString(provider)", "text", help="Provider of the model"),
         Field("tool", "toString(tool)", "text", help="Tool"),
@@ -44,21 +45,20 @@ FIELDS: dict[str, Field] = {
         Field("scope", "toString(scope_name)", "text", help="Instrumentation that made it"),
         Field("start", "toInt64(start_ns)", "time", help="When it started"),
         Field("duration", f"({_DURATION})", "duration_ns", help="How long it took"),
-        Field("cost", "call_cost", "usd", help="Cost in USD of a model call"),
-        Field("tokens", "(call_input + call_output)", "number", help="Input and output tokens of a model call"),
-        Field("input_tokens", "call_input", "number", help="Input tokens of a model call"),
-        Field("output_tokens", "call_output", "number", help="Output tokens of a model call"),
+        Field("cost", "cost_usd", "usd", help="Cost in USD of a model call", table="model_calls"),
+        Field(
+            "tokens",
+            "(toFloat64(input_tokens) + output_tokens)",
+            "number",
+            help="Input and output tokens of a model call",
+            table="model_calls",
+        ),
+        Field("input_tokens", "toFloat64(input_tokens)", "number", help="Input tokens of a model call", table="model_calls"),
+        Field("output_tokens", "toFloat64(output_tokens)", "number", help="Output tokens of a model call", table="model_calls"),
         Field("cache_read_tokens", "toFloat64(cache_read_tokens)", "number", help="Input tokens read from the provider's cache"),
         Field("reasoning_tokens", "toFloat64(reasoning_tokens)", "number", help="Output tokens spent on reasoning"),
     )
 }
-
-_JOINS = {
-    "inherited_agent": "LEFT JOIN (SELECT trace_id, span_id, agent AS inherited_agent FROM settled FINAL) AS settled USING (trace_id, span_id)",
-    "call_": "LEFT JOIN (SELECT trace_id, span_id, cost_usd AS call_cost, toFloat64(input_tokens) AS call_input, "
-    "toFloat64(output_tokens) AS call_output FROM model_calls) AS calls USING (trace_id, span_id)",
-}
-"""What a condition needs beside the span itself, by what it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +99,27 @@ def search(store: Store, text: str, *, limit: int = 50) -> Hits:
     :raises FilterError: the filter does not parse; points at the character
     """
     condition = condition_of(text)
-    ids = store.query(
-        f"SELECT trace_id, span_id FROM span_records FINAL {_needed(condition)} WHERE {condition.sql} "
-        "ORDER BY start_ns DESC, span_id LIMIT {limit:UInt64}",
-        {**condition.parameters, "limit": limit + 1},
-    ).result_rows
-    found = [(str(trace_id), str(span_id)) for trace_id, span_id in ids]
-    rows = (
-        store.rows(_HITS, {"traces": sorted({trace for trace, _ in found}), "spans": sorted({span for _, span in found})}) if found else []
-    )
-    hits = {(row["run_id"], row["span_id"]): row for row in rows}
-    return Hits([_hit(hits[key]) for key in found[:limit] if key in hits], len(found) > limit)
+    ask = limit + 1
+    while True:
+        # Without FINAL the indexes answer, and versions that a merge will replace are found as well: those are left out below.
+        candidates = store.query(
+            f"SELECT trace_id, span_id, version FROM span_records WHERE {condition.sql} ORDER BY start_ns DESC, span_id LIMIT {{ask:UInt64}}",
+            {**condition.parameters, "ask": ask},
+        ).result_rows
+        hits = _current(store, candidates)
+        if len(hits) > limit or len(candidates) < ask:
+            return Hits(hits[:limit], len(hits) > limit)
+        ask *= 4
+
+
+def _current(store: Store, candidates: Sequence[Sequence[Any]]) -> list[Hit]:
+    """The candidates (trace id, span id, version) that are the present version of their span, in full."""
+    if not candidates:
+        return []
+    versions = {(trace_id, span_id): version for trace_id, span_id, version in sorted(map(tuple, candidates))}
+    traces, spans = (sorted(set(column)) for column in zip(*versions, strict=True))
+    rows = store.rows(_HITS, {"traces": traces, "spans": spans})
+    return [_hit(row) for row in rows if versions.get((row["run_id"], row["span_id"])) == row["version"]]
 
 
 def condition_of(text: str, *, now: datetime | None = None) -> Condition:
@@ -118,10 +128,6 @@ def condition_of(text: str, *, now: datetime | None = None) -> Condition:
     :raises FilterError: it does not parse
     """
     return compile(parse(text), FIELDS, now=now or datetime.now(UTC), text=_text, attribute=_attribute)
-
-
-def _needed(condition: Condition) -> str:
-    return " ".join(join for sign, join in _JOINS.items() if sign in condition.sql)
 
 
 def _text(placeholder: str, is_phrase: bool) -> str:
@@ -143,31 +149,37 @@ _PAIRS = "arrayMap((k, v) -> concat(k, '=', v), mapKeys(attributes), mapValues(a
 
 
 def _attribute(key: str, operator: AttributeOperator, value: str | None, kind: AttributeKind | None) -> str:
+    """Equality is asked of the index, where each attribute stands as key=value; a number's text is the same whatever its type."""
     held = f"attributes[{key}]"
     if operator == "present":
         return f"(mapContains(attributes, {key}) OR mapContains(contents, {key}))"
-    if kind == "number":
-        return f"toFloat64OrNull({held}) {operator} {value}"
-    if kind == "bool":
-        return f"has({_PAIRS}, concat({key}, '=', if({value}, 'true', 'false')))"
+    if operator == "=":
+        text = {"text": value, "number": f"toString({value})", "bool": f"if({value}, 'true', 'false')"}[kind or "text"]
+        return f"has({_PAIRS}, concat({key}, '=', {text}))"
     if operator == "like":
         return f"(mapContains(attributes, {key}) AND {held} LIKE {value})"
-    return f"(has({_PAIRS}, concat({key}, '=', {value})) AND attribute_types[indexOf(mapKeys(attributes), {key})] IN ('string', 'json'))"
+    return f"toFloat64OrNull({held}) {operator} {value}"
 
 
 _HITS = f"""SELECT
-    trace_id AS run_id, span_id, toString(kind) AS kind, name, service, multiIf(agent != '', agent, found.kind = 'agent', name, inherited_agent) AS agent,
+    trace_id AS run_id, span_id, toString(kind) AS kind, name, service,
+    multiIf(agent != '', agent, found.kind = 'agent', name, inherited_agent) AS agent,
     {_MODEL} AS model, tool, toString(status) AS status, {_STATE} AS state, status_message, start_ns, {_DURATION} AS duration_ns,
-    call_input AS input_tokens, call_output AS output_tokens, call_cost AS cost_usd
-FROM (SELECT * FROM span_records FINAL WHERE trace_id IN {{traces:Array(String)}} AND span_id IN {{spans:Array(String)}}) AS found
+    call_input AS input_tokens, call_output AS output_tokens, call_cost AS cost_usd, version
+FROM (
+    SELECT * FROM span_records FINAL WHERE trace_id IN {{traces:Array(String)}} AND span_id IN {{spans:Array(String)}}
+) AS found
 LEFT JOIN (
-    SELECT trace_id, span_id, agent AS inherited_agent FROM settled FINAL WHERE trace_id IN {{traces:Array(String)}}
+    SELECT trace_id, span_id, agent AS inherited_agent FROM settled FINAL
+    WHERE trace_id IN {{traces:Array(String)}} AND span_id IN {{spans:Array(String)}}
 ) AS settled USING (trace_id, span_id)
 LEFT JOIN (
     SELECT trace_id, span_id, cost_usd AS call_cost, input_tokens AS call_input, output_tokens AS call_output
-    FROM model_calls WHERE trace_id IN {{traces:Array(String)}}
+    FROM model_calls WHERE trace_id IN {{traces:Array(String)}} AND span_id IN {{spans:Array(String)}}
 ) AS calls USING (trace_id, span_id)
+ORDER BY start_ns DESC, span_id
 SETTINGS prefer_column_name_to_alias = 1"""
+"""Rows of Hit, with their version, of some spans of some traces."""
 
 
 def _hit(row: dict[str, Any]) -> Hit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from clew.cost.tariff import Tariff
+from clew.cost.tariff import CLASSES, DAY_S, Tariff
 
 if TYPE_CHECKING:
     from clew.observe.store.store import Store
@@ -33,16 +33,30 @@ def refresh_prices(store: Store) -> str:
     for provider, request_model, response_model in missing:
         tariff = next((t for m in (response_model, request_model) if m and (t := book.tariff(provider or None, m))), None)
         matched = f"{tariff.matched_provider}:{tariff.matched_model}" if tariff else ""
+        version = tariff.version if tariff else ""
+        flat = _flat(tariff)
         rows.append(
-            (provider, request_model, response_model, now, matched, tariff.version if tariff else "", book.fingerprint, _rules(tariff))
+            (provider, request_model, response_model, now, matched, version, book.fingerprint, flat, [] if flat else _rules(tariff))
         )
-    store.insert_rows(
-        "prices", ["provider", "request_model", "response_model", "resolved_ns", "matched", "source", "fingerprint", "rules"], rows
-    )
+    store.insert_rows("prices", _COLUMNS, rows)
     return book.fingerprint
 
 
-_Rule = tuple[int, int, int, dict[str, list[tuple[int, float]]]]
+_COLUMNS = ("provider", "request_model", "response_model", "resolved_ns", "matched", "source", "fingerprint", "flat", "rules")
+
+
+def _flat(tariff: Tariff | None) -> list[float]:
+    """Prices by class when there is one at all times and for calls of any size, else nothing."""
+    if tariff is None or len(tariff.rules) != 1:
+        return []
+    rule = tariff.rules[0]
+    always = rule.starts is None and (rule.day_from_s, rule.day_to_s) == (0, DAY_S)
+    if not always or not rule.prices or any(len(tiers) != 1 for tiers in rule.prices.values()):
+        return []
+    return [rule.prices[name][0][1] for name in CLASSES]
+
+
+_Rule = tuple[int, int, int, list[list[tuple[int, float]]]]
 
 
 def _rules(tariff: Tariff | None) -> list[_Rule]:
@@ -53,7 +67,7 @@ def _rules(tariff: Tariff | None) -> list[_Rule]:
             _ALWAYS if rule.starts is None else int(rule.starts.timestamp()),
             rule.day_from_s,
             rule.day_to_s,
-            {name: [(above, float(usd)) for above, usd in tiers] for name, tiers in rule.prices.items()},
+            [list(rule.prices[name]) for name in CLASSES] if rule.prices else [],
         )
         for rule in tariff.rules
     ]

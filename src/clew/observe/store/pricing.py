@@ -25,29 +25,37 @@ TOKENS: dict[str, str] = {
     "output": f"{_OUT} - {_REASONING} - {_AUDIO_OUT}",
     "reasoning": _REASONING,
     "audio_output": _AUDIO_OUT,
+    "request": "1000",  # its price is per thousand calls, all others are per million tokens
 }
 """Class -> how many of a call's tokens are charged as it (tariff.charged_tokens). The classes do not overlap."""
-assert {*TOKENS, "request"} == set(CLASSES)
 
 
-def active_prices() -> str:
-    """Prices of the rule that holds at the call's start: a map from class to tiers, empty when none is known."""
+def charged() -> str:
+    """How many tokens a call pays for, class by class in the order of CLASSES."""
+    return f"[{', '.join(f'toInt64({TOKENS[name]})' for name in CLASSES)}]"
+
+
+def usd_per_million() -> str:
+    """Prices of a call, class by class in the order of CLASSES; empty when none is known.
+
+    Most models have one price at all times and for calls of any size: ``flat``. The others have ``rules``.
+    """
     second, of_day = "intDiv(start_ns, 1000000000)", "intDiv(start_ns, 1000000000) % 86400"
     in_day = f"if(r.3 < r.2, {of_day} >= r.2 OR {of_day} < r.3, {of_day} >= r.2 AND {of_day} < r.3)"
-    held = f"arrayLastIndex(r -> {second} >= r.1 AND ({in_day}), rules)"
-    return f"rules[greatest({held}, 1)].4"
-
-
-def _price(name: str) -> str:
-    return f"arrayLast(t -> t.1 = 0 OR ifNull(input_tokens, 0) > t.1, per_million['{name}']).2"
+    held = f"rules[greatest(arrayLastIndex(r -> {second} >= r.1 AND ({in_day}), rules), 1)].4"
+    tier = "arrayLast(t -> t.1 = 0 OR ifNull(input_tokens, 0) > t.1, tiers).2"
+    return f"if(notEmpty(flat) OR empty(rules), flat, arrayMap(tiers -> {tier}, {held}))"
 
 
 def computed_cost() -> str:
-    """Cost in USD of a row with ``per_million`` (active_prices) and the token columns; NULL when it is not known: no price holds, or a
-    count is unknown whose class is not free."""
-    tokens = " + ".join(f"({count}) * {_price(name)}" for name, count in TOKENS.items())
-    input_free, output_free = (
-        f"NOT arrayExists(c -> arrayExists(t -> t.2 > 0, per_million[c]), {list(classes)})" for classes in (INPUT_CLASSES, OUTPUT_CLASSES)
+    """Cost in USD of a row with ``charged_tokens``, ``usd_per_million`` and the token columns; NULL when it is not known: no price holds, or
+    a count is unknown whose class is not free."""
+
+    def is_free(classes: tuple[str, ...]) -> str:
+        return f"arraySum(arraySlice(usd_per_million, {CLASSES.index(classes[0]) + 1}, {len(classes)})) = 0"
+
+    known = (
+        "notEmpty(usd_per_million) "
+        f"AND (isNotNull(input_tokens) OR {is_free(INPUT_CLASSES)}) AND (isNotNull(output_tokens) OR {is_free(OUTPUT_CLASSES)})"
     )
-    known = f"notEmpty(per_million) AND (isNotNull(input_tokens) OR {input_free}) AND (isNotNull(output_tokens) OR {output_free})"
-    return f"if({known}, ({tokens}) / 1e6 + {_price('request')} / 1e3, NULL)"
+    return f"if({known}, arrayDotProduct(charged_tokens, usd_per_million) / 1e6, NULL)"

@@ -1,4 +1,5 @@
--- Prices for the models that occur: the last rule that is active at the call's start holds. No rules: no price is known.
+-- Prices for the models that occur. Most have one price at all times: it is in flat, one figure per class of tokens, USD per
+-- million. The others have rules: the last one that is active at the call's start holds. Neither: no price is known.
 CREATE TABLE IF NOT EXISTS prices $on_cluster (
     provider String,
     request_model String,
@@ -7,11 +8,12 @@ CREATE TABLE IF NOT EXISTS prices $on_cluster (
     matched String,
     source LowCardinality(String),
     fingerprint LowCardinality(String),
+    flat Array(Float64),
     rules Array(Tuple(
         starts_s Int64,
         day_from_s UInt32,
         day_to_s UInt32,
-        per_million Map(LowCardinality(String), Array(Tuple(above UInt64, usd Float64)))
+        per_million Array(Array(Tuple(above UInt64, usd Float64)))
     ))
 ) ENGINE = ${replicated}ReplacingMergeTree(resolved_ns)
 ORDER BY (provider, request_model, response_model)

@@ -48,7 +48,8 @@ FROM (
     SELECT
         *,
         if(own_agent != '', own_agent, inherited_agent) AS agent,
-        $active_prices AS per_million,
+        $charged_tokens AS charged_tokens,
+        $usd_per_million AS usd_per_million,
         $computed_cost AS computed_cost_usd
     FROM (
         SELECT
@@ -68,7 +69,7 @@ FROM (
         WHERE span_records.kind = 'llm' OR isNotNull(input_tokens) OR isNotNull(output_tokens)
     ) AS calls
     LEFT JOIN (SELECT trace_id, span_id, shadowed, agent AS inherited_agent FROM settled FINAL) AS settled USING (trace_id, span_id)
-    LEFT JOIN (SELECT provider, request_model, response_model, matched AS priced_as, source AS price_source, rules FROM prices FINAL) AS prices
+    LEFT JOIN (SELECT provider, request_model, response_model, matched AS priced_as, source AS price_source, flat, rules FROM prices FINAL) AS prices
         USING (provider, request_model, response_model)
     WHERE NOT shadowed
 )

@@ -1,0 +1,110 @@
+"""Generates agent telemetry for the benchmarks: traces of one agent span with model calls and tool calls in turn, text in each.
+
+Every span has at least 700 bytes on the wire, ids of its own and text of its own, drawn from a vocabulary of 20,000 words with the skew of
+natural language (Zipf), so that neither compression nor the full-text index gets anything for free.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Any
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+SPANS_PER_TRACE = 20
+WORDS = [f"{a}{b}{c}" for a in ("re", "con", "pro", "de", "in") for b in ("ta", "mi", "so", "lu") for c in range(1000)]
+_WEIGHTS = list(accumulate(1 / (rank + 10) for rank in range(len(WORDS))))
+MODELS = ("gpt-4o", "gpt-4o-mini", "o3-mini", "claude-sonnet-4-5")
+EPOCH_NS = 1_760_000_000_000_000_000
+
+
+def requests(spans: int, *, per_request: int = 2000, seed: int = 1) -> Iterator[bytes]:
+    """Encoded OTLP export requests with ``spans`` spans in all."""
+    rnd = random.Random(seed)
+    made = 0
+    while made < spans:
+        count = min(per_request, spans - made)
+        yield _request(rnd, count, made).SerializeToString()
+        made += count
+
+
+def _request(rnd: random.Random, count: int, offset: int) -> Any:
+    request = ExportTraceServiceRequest()
+    resource = request.resource_spans.add()
+    _set(resource.resource, "service.name", f"service-{rnd.randrange(8)}")
+    scope = resource.scope_spans.add()
+    scope.scope.name = "benchmark"
+    trace_id, root = b"", b""
+    for index in range(count):
+        place = index % SPANS_PER_TRACE
+        span = scope.spans.add()
+        span.span_id = rnd.randbytes(8)
+        if place == 0:
+            trace_id, root = rnd.randbytes(16), span.span_id
+        else:
+            span.parent_span_id = root
+        span.trace_id = trace_id
+        span.start_time_unix_nano = EPOCH_NS + (offset + index) * 1_000_000
+        span.end_time_unix_nano = span.start_time_unix_nano + rnd.randrange(10**9)
+        agent = f"agent-{rnd.randrange(20)}"
+        if place == 0:
+            _agent(rnd, span, agent)
+        elif place % 2:
+            _tool(rnd, span)
+        else:
+            _model_call(rnd, span, agent)
+        if rnd.random() < 0.02:
+            span.status.code = 2
+            span.status.message = "TimeoutError: the provider did not answer within 30 s"
+    return request
+
+
+def _text(rnd: random.Random, words: int) -> str:
+    return " ".join(rnd.choices(WORDS, cum_weights=_WEIGHTS, k=words))
+
+
+def _set(holder: Any, key: str, value: str | int) -> None:
+    attribute = holder.attributes.add(key=key)
+    if isinstance(value, int):
+        attribute.value.int_value = value
+    else:
+        attribute.value.string_value = value
+
+
+def _agent(rnd: random.Random, span: Any, agent: str) -> None:
+    span.name = f"invoke_agent {agent}"
+    _set(span, "gen_ai.operation.name", "invoke_agent")
+    _set(span, "gen_ai.agent.name", agent)
+    _set(span, "gen_ai.conversation.id", f"session-{rnd.randrange(5000)}")
+    _set(span, "input.value", _text(rnd, 70))
+
+
+def _model_call(rnd: random.Random, span: Any, agent: str) -> None:
+    model = rnd.choice(MODELS)
+    span.name, span.kind = f"chat {model}", 3
+    for key, value in (
+        ("gen_ai.operation.name", "chat"),
+        ("gen_ai.provider.name", "anthropic" if model.startswith("claude") else "openai"),
+        ("gen_ai.request.model", model),
+        ("gen_ai.agent.name", agent),
+        ("gen_ai.usage.input_tokens", rnd.randrange(5000)),
+        ("gen_ai.usage.output_tokens", rnd.randrange(800)),
+        ("gen_ai.input.messages", f'[{{"role":"user","parts":[{{"type":"text","content":"{_text(rnd, 35)}"}}]}}]'),
+        ("gen_ai.output.messages", f'[{{"role":"assistant","parts":[{{"type":"text","content":"{_text(rnd, 20)}"}}]}}]'),
+    ):
+        _set(span, key, value)
+
+
+def _tool(rnd: random.Random, span: Any) -> None:
+    tool = f"tool-{rnd.randrange(12)}"
+    span.name = f"execute_tool {tool}"
+    for key, value in (
+        ("gen_ai.operation.name", "execute_tool"),
+        ("gen_ai.tool.name", tool),
+        ("gen_ai.tool.call.id", f"call_{rnd.randbytes(8).hex()}"),
+        ("gen_ai.tool.call.arguments", f'{{"query":"{_text(rnd, 15)}"}}'),
+        ("gen_ai.tool.call.result", _text(rnd, 45)),
+    ):
+        _set(span, key, value)
