@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -75,9 +75,6 @@ _FIGURES = """count() AS calls,
     countIf(cost_source = 'unpriced') AS unpriced_calls,
     arraySort(groupUniqArrayIf(model, cost_source = 'unpriced')) AS unpriced_models"""
 
-_BY_COLUMN = "SETTINGS prefer_column_name_to_alias = 1"
-"""Sums are named like the columns they sum; inside, the columns are meant."""
-
 
 def costs(store: Store, *, by: str = "model", limit: int = 100) -> Costs:
     """Cost by one of KEYS.
@@ -89,12 +86,12 @@ def costs(store: Store, *, by: str = "model", limit: int = 100) -> Costs:
         raise QueryError(f"cost cannot be shown by {by!r}{f'; did you mean {near[0]!r}?' if near else ''}; choose one of {', '.join(KEYS)}")
     key, label, joined = _KEYS[by]
     order = "key DESC" if by == "day" else "partial_cost_usd DESC, calls DESC, key"
-    rows = store.rows(
-        f"SELECT {key} AS key, {label} AS label, {_FIGURES} FROM model_calls {joined} GROUP BY key ORDER BY {order} LIMIT {{limit:UInt64}} {_BY_COLUMN}",
-        {"limit": limit},
+    total, *rows = store.rows(
+        f"SELECT {key} AS key, {label} AS label, {_FIGURES} FROM model_calls {joined} GROUP BY GROUPING SETS ((key), ()) "
+        f"ORDER BY grouping(key) DESC, {order} LIMIT {{limit:UInt64}} SETTINGS prefer_column_name_to_alias = 1",
+        {"limit": limit + 1},
     )
-    total = store.rows(f"SELECT '' AS key, '' AS label, {_FIGURES} FROM model_calls {_BY_COLUMN}")
-    return Costs(by, [_cost(row) for row in rows], _cost(total[0]), prices(store))
+    return Costs(by, [_cost(row) for row in rows], replace(_cost(total), key="", label=""), prices(store))
 
 
 def _cost(row: dict[str, Any]) -> Cost:

@@ -60,12 +60,16 @@ def sql(store: Store, query: str, *, max_rows: int = 100_000, timeout_s: float =
 def _readable(message: str) -> str:
     """The engine's message without its wrapping."""
     text = message.partition("DB::Exception: ")[2] or message
+    if "(READONLY)" in text:
+        return "only reading is allowed here: SELECT, SHOW, DESCRIBE and EXPLAIN, no settings, no files and no addresses"
     return text.partition(" In scope ")[0].strip()
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | str):
+    if value is None or isinstance(value, bool | str):
         return value
+    if isinstance(value, int):  # beyond 64 bits JSON readers lose digits
+        return value if -(1 << 63) <= value < 1 << 64 else str(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, dt.datetime):

@@ -77,6 +77,8 @@ def resolve(store: Store, run_id: str) -> str:
 
 def _resolve(store: Store, column: str, short: str, noun: str, listing: str, trace_id: str) -> str:
     lower = short.lower()
+    if not lower:
+        raise NotFound(f"an empty id names no {noun}; list them with: {listing}")
     # A range of the sorting key, so that the index answers.
     where = f"{column} >= {{low:String}} AND {column} < {{high:String}}" + (" AND trace_id = {trace:String}" if trace_id else "")
     found = [

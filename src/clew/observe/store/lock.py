@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +46,16 @@ class Lock:
         """Writes who holds the lock, with ``more`` (such as the address that it answers on)."""
         assert self._descriptor is not None
         text = json.dumps({"pid": os.getpid(), "since": time.time(), **more}) + "\n"
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, text.encode(), 0)
+        with suppress(OSError):  # on a full disk the lock holds, and only its note is missing
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, text.encode(), 0)
 
     def release(self) -> None:
         """Gives the lock back. Idempotent."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            os.ftruncate(descriptor, 0)
+            with suppress(OSError):
+                os.ftruncate(descriptor, 0)
             os.close(descriptor)
 
 

@@ -108,6 +108,10 @@ class Store:
         self._local = threading.local()
         self._lock.release()
 
+    def describe(self, **more: Any) -> None:
+        """Adds to the note on who owns the data directory, which a second process is shown."""
+        self._lock.describe(**more)
+
     def client(self) -> Client:
         """This thread's handle of the engine."""
         handle: Client | None = getattr(self._local, "handle", None)
@@ -225,8 +229,8 @@ class Store:
                 for statement in statements:
                     client.command(statement)
             self.insert_rows("schema_files", ["name", "digest"], [(name, digest) for name, digest, _ in changed])
-        self._proto.write_text(proto_schema())
-        (self.data_dir / "store.format").write_text(json.dumps({"schema": SCHEMA, "written_by": _version()}) + "\n")
+        _keep(self._proto, proto_schema())
+        _keep(self.data_dir / "store.format", json.dumps({"schema": SCHEMA, "written_by": _version()}) + "\n")
 
 
 _INSERT_SETTINGS: dict[str, Any] = {
@@ -236,6 +240,15 @@ _INSERT_SETTINGS: dict[str, Any] = {
     "input_format_skip_unknown_fields": 1,
     "max_insert_block_size": 1_000_000,
 }
+
+
+def _keep(path: Path, text: str) -> None:
+    """Makes the file hold the text; whole or not at all, and without a write when it does already."""
+    if path.exists() and path.read_text() == text:
+        return
+    new = path.with_name(path.name + ".new")
+    new.write_text(text)
+    new.replace(path)
 
 
 def _version() -> str:
