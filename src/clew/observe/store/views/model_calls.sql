@@ -63,7 +63,7 @@ FROM (
             multiIf(end_ns > 0, 'ended', process IN (SELECT process FROM processes), 'lost', 'running') AS state,
             error_type,
             fromUnixTimestamp64Nano(toInt64(start_ns), 'UTC') AS start_time,
-            if(end_ns > 0, toInt64(least(greatest(end_ns, start_ns) - start_ns, 9223372036854775807)), NULL) AS duration_ns,
+            if(end_ns > 0, toInt64(least(toUInt64(greatest(end_ns, start_ns) - start_ns), 9223372036854775807)), NULL) AS duration_ns,
             start_ns
         FROM span_records FINAL
         WHERE span_records.kind = 'llm' OR isNotNull(input_tokens) OR isNotNull(output_tokens)

@@ -12,7 +12,7 @@ SELECT
     status_message,
     fromUnixTimestamp64Nano(toInt64(start_ns), 'UTC') AS start_time,
     if(end_ns > 0, fromUnixTimestamp64Nano(toInt64(end_ns), 'UTC'), NULL) AS end_time,
-    if(end_ns > 0, toInt64(least(greatest(end_ns, start_ns) - start_ns, 9223372036854775807)), NULL) AS duration_ns,
+    if(end_ns > 0, toInt64(least(toUInt64(greatest(end_ns, start_ns) - start_ns), 9223372036854775807)), NULL) AS duration_ns,
     $public_columns,
     attributes,
     attribute_types,
