@@ -7,7 +7,19 @@ import subprocess
 import sys
 
 HEAVY = {
-    *("chdb", "clickhouse_connect", "pandas", "numpy", "starlette", "fastapi", "opentelemetry", "msgspec", "genai_prices", "openai", "rich"),
+    *(
+        "chdb",
+        "clickhouse_connect",
+        "pandas",
+        "numpy",
+        "starlette",
+        "fastapi",
+        "opentelemetry",
+        "msgspec",
+        "genai_prices",
+        "openai",
+        "rich",
+    ),
     *("click", "pydantic", "httpx", "asyncio", "multiprocessing", "concurrent", "urllib.request", "http", "ssl", "ctypes", "unittest"),
 }
 
