@@ -41,7 +41,7 @@ def sweep(store: Store) -> Swept:
             return Swept(0, 0, 0, 0)
         taken = {row["name"]: row["taken_bytes"] for row in store.rows("SELECT name, taken_bytes FROM segments FINAL")}
         swept = [_take(store, path, taken.get(path.name, 0)) for path in segments]
-        _forget(store, {path.name for path in segments}, set(taken))
+        _forget(store, {path.name for path in segments if path.exists()}, set(taken))
     return Swept(len(swept), sum(s.spans for s in swept), sum(s.logs for s in swept), sum(s.faulty for s in swept))
 
 
