@@ -18,9 +18,15 @@ from clew.observe.store.store import Store
 MEMORY_BYTES = 4 << 30
 """Most memory of one query; the engine ends a query that needs more, with a message that says so."""
 
+LONGEST_MESSAGE = 450
+"""Characters of the engine's message that are shown: a few of its messages list hundreds of names."""
 
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`|(\$\w*\$).*?\1|--[^\n]*|\#[^\n]*|/\*.*?\*/""", re.DOTALL)
-"""What a query quotes or comments out: the one thing that ``readonly`` lets through is looked for in the rest."""
+"""What a query quotes or comments out: what ``readonly`` lets through is looked for in the rest."""
+_START = re.compile(r"[\s(]*(\w+)")
+READING = ("SELECT", "WITH", "FROM", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS")
+"""How a query may begin. ``readonly`` refuses what changes data or settings, but not SYSTEM STOP MERGES or USE."""
+ONLY_READING = "only reading is allowed here: SELECT, SHOW, DESCRIBE and EXPLAIN, no settings, no files and no addresses"
 _OUTFILE = re.compile(r"\boutfile\b", re.IGNORECASE)
 
 
@@ -46,7 +52,10 @@ def sql(store: Store, query: str, *, max_rows: int = 100_000, timeout_s: float =
         "result_overflow_mode": "break",
         "max_memory_usage": MEMORY_BYTES,
     }
-    if _OUTFILE.search(_QUOTED.sub(" ", query)):
+    bare = _QUOTED.sub(" ", query)
+    if (start := _START.match(bare)) and start[1].upper() not in READING:
+        raise QueryError(f"{start[1].upper()} is refused: {ONLY_READING}")
+    if _OUTFILE.search(bare):
         raise QueryError("INTO OUTFILE writes a file, which is refused here; redirect the output instead: clew sql --json QUERY > FILE")
     try:
         with store.read_only(limits) as client:
@@ -61,8 +70,9 @@ def _readable(message: str) -> str:
     """The engine's message without its wrapping."""
     text = message.partition("DB::Exception: ")[2] or message
     if "(READONLY)" in text:
-        return "only reading is allowed here: SELECT, SHOW, DESCRIBE and EXPLAIN, no settings, no files and no addresses"
-    return text.partition(" In scope ")[0].strip()
+        return ONLY_READING
+    text = text.partition(" In scope ")[0].strip()
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]} …"
 
 
 def _plain(value: Any) -> Any:
