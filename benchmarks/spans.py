@@ -1,7 +1,8 @@
 """Generates agent telemetry for the benchmarks: traces of one agent span with model calls and tool calls in turn, text in each.
 
 Every span has at least 700 bytes on the wire, ids of its own and text of its own, drawn from a vocabulary of 20,000 words with the skew of
-natural language (Zipf), so that neither compression nor the full-text index gets anything for free.
+natural language (Zipf), so that neither compression nor the full-text index gets anything for free. One tool call in fifty names an
+error id, and each id comes up in a few spans of the whole set: what one looks for in real telemetry.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 SPANS_PER_TRACE = 20
 WORDS = [f"{a}{b}{c}" for a in ("re", "con", "pro", "de", "in") for b in ("ta", "mi", "so", "lu") for c in range(1000)]
 _WEIGHTS = list(accumulate(1 / (rank + 10) for rank in range(len(WORDS))))
-MODELS = ("gpt-4o", "gpt-4o-mini", "o3-mini", "claude-sonnet-4-5")
+MODELS = (
+    *("gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "gpt-5", "gpt-5-mini", "o3", "o3-mini"),
+    *("claude-sonnet-4-5", "claude-haiku-4-5"),
+)
+TOOLS = tuple(f"tool-{number}" for number in range(24))
+SPANS_PER_ERROR_ID = 500
+"""An error id for so many spans; a hundredth of the spans names one, so each comes up in 5 spans on average."""
 EPOCH_NS = 1_760_000_000_000_000_000
 
 
@@ -26,11 +33,11 @@ def requests(spans: int, *, per_request: int = 2000, seed: int = 1) -> Iterator[
     made = 0
     while made < spans:
         count = min(per_request, spans - made)
-        yield _request(rnd, count, made).SerializeToString()
+        yield _request(rnd, count, made, max(spans // SPANS_PER_ERROR_ID, 1)).SerializeToString()
         made += count
 
 
-def _request(rnd: random.Random, count: int, offset: int) -> Any:
+def _request(rnd: random.Random, count: int, offset: int, error_ids: int) -> Any:
     request = ExportTraceServiceRequest()
     resource = request.resource_spans.add()
     _set(resource.resource, "service.name", f"service-{rnd.randrange(8)}")
@@ -52,7 +59,7 @@ def _request(rnd: random.Random, count: int, offset: int) -> Any:
         if place == 0:
             _agent(rnd, span, agent)
         elif place % 2:
-            _tool(rnd, span)
+            _tool(rnd, span, error_ids)
         else:
             _model_call(rnd, span, agent)
         if rnd.random() < 0.02:
@@ -97,14 +104,22 @@ def _model_call(rnd: random.Random, span: Any, agent: str) -> None:
         _set(span, key, value)
 
 
-def _tool(rnd: random.Random, span: Any) -> None:
-    tool = f"tool-{rnd.randrange(12)}"
+def error_id(number: int) -> str:
+    """One word that stands in the results of a few tool calls."""
+    return f"err{number * 2654435761 % 2**32:08x}"
+
+
+def _tool(rnd: random.Random, span: Any, error_ids: int) -> None:
+    tool = rnd.choice(TOOLS)
+    result = _text(rnd, 45)
+    if rnd.random() < 0.02:
+        result += f" failed with {error_id(rnd.randrange(error_ids))}"
     span.name = f"execute_tool {tool}"
     for key, value in (
         ("gen_ai.operation.name", "execute_tool"),
         ("gen_ai.tool.name", tool),
         ("gen_ai.tool.call.id", f"call_{rnd.randbytes(8).hex()}"),
         ("gen_ai.tool.call.arguments", f'{{"query":"{_text(rnd, 15)}"}}'),
-        ("gen_ai.tool.call.result", _text(rnd, 45)),
+        ("gen_ai.tool.call.result", result),
     ):
         _set(span, key, value)
