@@ -136,12 +136,9 @@ def _text(placeholder: str, is_phrase: bool) -> str:
     if is_phrase:
         words += f" AND positionCaseInsensitiveUTF8(value, {placeholder}) > 0"
     seen = f"positionCaseInsensitiveUTF8(name, {placeholder}) > 0 OR positionCaseInsensitiveUTF8(status_message, {placeholder}) > 0"
-    return f"""(trace_id, span_id) IN (
-        SELECT trace_id, span_id FROM span_records ARRAY JOIN mapValues(contents) AS content_hash_of
-        WHERE trace_id IN (SELECT trace_id FROM payloads WHERE {words})
-            AND (trace_id, content_hash_of) IN (SELECT trace_id, hash FROM payloads WHERE {words})
-        UNION ALL
-        SELECT trace_id, span_id FROM span_records WHERE {seen})"""
+    # The traces first, from both, so that the primary key leaves out the rest.
+    return f"""(trace_id IN (SELECT trace_id FROM payloads WHERE {words} UNION ALL SELECT trace_id FROM span_records WHERE {seen})
+        AND (arrayExists(h -> h IN (SELECT hash FROM payloads WHERE {words}), mapValues(contents)) OR {seen}))"""
 
 
 _PAIRS = "arrayMap((k, v) -> concat(k, '=', v), mapKeys(attributes), mapValues(attributes))"

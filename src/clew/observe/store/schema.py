@@ -13,7 +13,7 @@ from clew.wire.otlp import SIGNALS, landing_columns
 
 FILES_TABLE = """CREATE TABLE IF NOT EXISTS schema_files (name String, digest String, at DateTime DEFAULT now())
 ENGINE = ReplacingMergeTree(at) ORDER BY name
-SETTINGS old_parts_lifetime = 1"""
+SETTINGS old_parts_lifetime = 1, auto_statistics_types = ''"""
 """Which file is in force, by digest of its text."""
 
 VIEW_ORDER = ("spans", "contents", "model_calls", "tool_calls", "runs", "sessions", "messages", "decisions", "logs")

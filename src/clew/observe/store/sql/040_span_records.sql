@@ -6,4 +6,4 @@ CREATE TABLE IF NOT EXISTS span_records $on_cluster (
 ) ENGINE = ${replicated}ReplacingMergeTree(version)
 PARTITION BY toDate(fromUnixTimestamp64Nano(toInt64(arrival_ns)), 'UTC')
 ORDER BY (trace_id, span_id)
-SETTINGS old_parts_lifetime = 1, min_bytes_for_wide_part = 134217728
+SETTINGS old_parts_lifetime = 1, auto_statistics_types = '', index_granularity = 1024, min_bytes_for_wide_part = 134217728

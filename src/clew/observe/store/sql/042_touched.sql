@@ -3,4 +3,4 @@ CREATE TABLE IF NOT EXISTS touched $on_cluster (
     trace_id String
 ) ENGINE = ${replicated}MergeTree
 ORDER BY trace_id
-SETTINGS old_parts_lifetime = 1
+SETTINGS old_parts_lifetime = 1, auto_statistics_types = ''

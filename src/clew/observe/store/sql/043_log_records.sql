@@ -21,4 +21,4 @@ CREATE TABLE IF NOT EXISTS log_records $on_cluster (
 ) ENGINE = ${replicated}ReplacingMergeTree(arrival_ns)
 PARTITION BY toDate(fromUnixTimestamp64Nano(toInt64(arrival_ns)), 'UTC')
 ORDER BY (trace_id, time_ns, content_hash, ordinal)
-SETTINGS old_parts_lifetime = 1
+SETTINGS old_parts_lifetime = 1, auto_statistics_types = ''

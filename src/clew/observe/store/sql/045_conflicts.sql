@@ -5,4 +5,4 @@ CREATE TABLE IF NOT EXISTS conflicts $on_cluster (
     replaced_hash UInt64
 ) ENGINE = ${replicated}ReplacingMergeTree
 ORDER BY (trace_id, span_id, replaced_hash)
-SETTINGS old_parts_lifetime = 1
+SETTINGS old_parts_lifetime = 1, auto_statistics_types = ''

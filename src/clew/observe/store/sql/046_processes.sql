@@ -4,4 +4,4 @@ CREATE TABLE IF NOT EXISTS processes $on_cluster (
     ended_ns UInt64
 ) ENGINE = ${replicated}ReplacingMergeTree(ended_ns)
 ORDER BY process
-SETTINGS old_parts_lifetime = 1
+SETTINGS old_parts_lifetime = 1, auto_statistics_types = ''

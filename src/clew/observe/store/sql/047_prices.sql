@@ -17,4 +17,4 @@ CREATE TABLE IF NOT EXISTS prices $on_cluster (
     ))
 ) ENGINE = ${replicated}ReplacingMergeTree(resolved_ns)
 ORDER BY (provider, request_model, response_model)
-SETTINGS old_parts_lifetime = 1
+SETTINGS old_parts_lifetime = 1, auto_statistics_types = ''

@@ -5,4 +5,4 @@ CREATE TABLE IF NOT EXISTS segments $on_cluster (
     taken_ns UInt64
 ) ENGINE = ${replicated}ReplacingMergeTree(taken_ns)
 ORDER BY name
-SETTINGS old_parts_lifetime = 1
+SETTINGS old_parts_lifetime = 1, auto_statistics_types = ''
