@@ -1,0 +1,24 @@
+-- Log records. A record has no id of its own: it is what it says, and its number among equal ones of its batch.
+CREATE TABLE IF NOT EXISTS log_records  (
+    trace_id String CODEC(ZSTD(3)),
+    span_id String CODEC(ZSTD(3)),
+    time_ns UInt64 CODEC(Delta, ZSTD(3)),
+    content_hash UInt64 CODEC(NONE),
+    ordinal UInt32,
+    arrival_ns UInt64 CODEC(Delta, ZSTD(1)),
+    sender LowCardinality(String),
+    service LowCardinality(String),
+    process LowCardinality(String),
+    scope_name LowCardinality(String),
+    severity_number UInt8,
+    severity_text LowCardinality(String),
+    event_name LowCardinality(String),
+    body String CODEC(ZSTD(3, 24)),
+    body_type Enum8('string' = 0, 'int' = 1, 'double' = 2, 'bool' = 3, 'json' = 4),
+    resource Map(LowCardinality(String), String) CODEC(ZSTD(3)),
+    attributes Map(LowCardinality(String), String) CODEC(ZSTD(3)),
+    attribute_types Array(Enum8('string' = 0, 'int' = 1, 'double' = 2, 'bool' = 3, 'json' = 4)) CODEC(ZSTD(3))
+) ENGINE = ReplacingMergeTree(arrival_ns)
+PARTITION BY toDate(fromUnixTimestamp64Nano(toInt64(arrival_ns)), 'UTC')
+ORDER BY (trace_id, time_ns, content_hash, ordinal)
+SETTINGS old_parts_lifetime = 1, auto_statistics_types = '';
