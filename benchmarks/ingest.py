@@ -19,6 +19,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ LEAST_RATE = 50_000
 GOAL_SEARCH_MS = 50.0
 QUIET_S = 2.0
 """Merges are done when none has run for so long: one that ends may start the next."""
+REMOVAL_S = 60.0
+"""Longest wait for the removal of what merges have replaced: a data directory that is used for longer does not hold it."""
 
 
 def generate(path: Path, count: int) -> None:
@@ -54,14 +57,35 @@ def parts(store: Store) -> dict[str, int]:
     )
 
 
-def merged(store: Store) -> float:
-    """Waits until no merge runs; gives back how long that took."""
-    start = last = time.monotonic()
-    while time.monotonic() - last < QUIET_S:
-        if store.value("SELECT count() FROM system.merges"):
-            last = time.monotonic()
-        time.sleep(0.1)
-    return last - start
+class Merges:
+    """Watches the background merges from the moment it is made."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._start = self._last = time.monotonic()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while time.monotonic() - self._last < QUIET_S:
+            if self._store.value("SELECT count() FROM system.merges"):
+                self._last = time.monotonic()
+            time.sleep(0.2)
+
+    def wait(self) -> float:
+        """Waits until they are done; gives back how many seconds after the import that was."""
+        self._thread.join()
+        return self._last - self._start
+
+
+def removed(store: Store) -> bool:
+    """Waits until the parts that merges have replaced are gone; gives back whether they were in time."""
+    deadline = time.monotonic() + REMOVAL_S
+    while store.value("SELECT count() FROM system.parts WHERE NOT active AND database = currentDatabase()"):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
 
 
 def measure(path: Path, data_dir: Path, count: int) -> dict[str, Any]:
@@ -88,14 +112,20 @@ def measure(path: Path, data_dir: Path, count: int) -> dict[str, Any]:
             "cores_used": cpu / queryable,
             "max_rss_mib": used.ru_maxrss / 1024,
             "parts_at_once": parts(store),
-            "search_at_once": searches.measure(store, asked),
+            "bytes_per_span_at_once": directory_bytes(data_dir) / count,
         }
-        figures["merges_s"] = merged(store)
+        merges = Merges(store)
+        figures["search_at_once"] = searches.measure(store, asked)
+        figures["merges_s"] = merges.wait()
         figures["parts_merged"] = parts(store)
         figures["search_merged"] = searches.measure(store, asked)
         stored = store.value("SELECT count() FROM spans")
         if stored != count or taken.spans != count or taken.faulty:
             raise SystemExit(f"{count} spans were written, {taken.spans} taken, {taken.faulty} refused, {stored} stored")
+        figures["replaced_parts_removed"] = removed(store)
+        figures["bytes_per_span_by_table"] = store.pairs(
+            f"SELECT table, sum(bytes_on_disk) / {count} FROM system.parts WHERE active AND database = currentDatabase() GROUP BY table"
+        )
         figures["max_rss_after_search_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     size = directory_bytes(data_dir)
     return {**figures, "bytes_per_span": size / count, "share_of_protobuf": size / path.stat().st_size}
@@ -123,11 +153,18 @@ def report(document: dict[str, Any]) -> None:
     )
     print(f"{'CPU':32}{figures['cpu_us_per_span']:12.1f} µs per span")
     print(f"{'data directory':32}{figures['bytes_per_span']:12.0f} bytes per span ({figures['share_of_protobuf']:.0%} of the protobuf)")
+    tables = sorted(figures["bytes_per_span_by_table"].items(), key=lambda item: -item[1])
+    print(
+        f"{'':32}{figures['bytes_per_span_at_once']:12.0f} before merges; at the end "
+        + ", ".join(f"{name} {size:.0f}" for name, size in tables[:3])
+    )
+    if not figures["replaced_parts_removed"]:
+        print(f"{'':44} (parts that merges have replaced are still in it)")
     print(
         f"{'memory at the end of the import':32}{figures['max_rss_mib']:12.0f} MiB at most ({figures['max_rss_after_search_mib']:.0f} with the searches)"
     )
     count = [sum(figures[key].values()) for key in ("parts_at_once", "parts_merged")]
-    print(f"{'merges afterwards':32}{figures['merges_s']:12.1f} s         ({count[0]} parts → {count[1]})")
+    print(f"{'merges afterwards':32}{figures['merges_s']:12.1f} s after it ({count[0]} parts → {count[1]})")
     print(f"\n{'search, ms':38}{'values':>8}{'found':>8}{'p50':>8}{'p95':>8}   merged:{'p50':>6}{'p95':>8}")
     for family, at_once in figures["search_at_once"].items():
         then = figures["search_merged"][family]
