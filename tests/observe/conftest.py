@@ -6,7 +6,10 @@ import base64
 import io
 import json
 import math
+import shutil
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,9 +24,19 @@ START = 1_760_000_000 * SECOND
 """When the first span of a test starts: 2025-10-09T08:53:20Z."""
 
 
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of an empty store, for copying: its tables are made once."""
+    path = tmp_path_factory.mktemp("made") / "data"
+    command = "import sys, pathlib; from clew.observe.store.store import Store; Store.open(pathlib.Path(sys.argv[1])).close()"
+    subprocess.run([sys.executable, "-c", command, path], check=True)  # elsewhere: this process may have a store open
+    return path
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path, made: Path) -> Iterator[Store]:
     """An empty store. It is the only one of the process while it is open."""
+    shutil.copytree(made, tmp_path / "data", symlinks=True)
     with Store.open(tmp_path / "data") as opened:
         yield opened
         opened._compacted = False  # nobody looks at the directory afterwards: no second is spent on tidying it
