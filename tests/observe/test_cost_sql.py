@@ -220,3 +220,33 @@ def test_a_dated_override_holds_from_its_date(store: Store, otlp: Any) -> None:
     assert [row[0] for row in figures(store).values()] == [pytest.approx(3.5), pytest.approx(0.1)]
     priced = store.query("SELECT DISTINCT price_source FROM model_calls").result_rows
     assert ["prices.toml" in source for (source,) in priced] == [True]
+
+
+def test_usage_of_any_sender_is_closed_and_no_cost_is_negative(store: Store, otlp: Any) -> None:
+    """A sender that counts cached tokens apart from its input (10 + 10,000 cached) means 10,010; nobody is owed money for a call."""
+    spans = [
+        otlp.span(
+            number,
+            1,
+            0,
+            {
+                "gen_ai.operation.name": "chat",
+                "gen_ai.provider.name": "anthropic",
+                "gen_ai.request.model": "claude-sonnet-4-5",
+                ATTRIBUTES["input_tokens"]: given_input,
+                ATTRIBUTES["cache_read_tokens"]: read,
+                ATTRIBUTES["cache_write_tokens"]: write,
+                ATTRIBUTES["cache_write_1h_tokens"]: write + 5,
+                ATTRIBUTES["output_tokens"]: 5,
+                ATTRIBUTES["reasoning_tokens"]: reasoning,
+            },
+        )
+        for number, (given_input, read, write, reasoning) in enumerate(
+            [(10, 10_000, 0, 0), (10, 0, 50, 0), (100, 60, 40, 5), (100, 20, 30, 9)], 1
+        )
+    ]
+    otlp.take(store, otlp.lines(otlp.traces(*spans)))
+    rows = store.rows("SELECT input_tokens, output_tokens, cost_usd FROM model_calls ORDER BY span_id")
+    assert [row["input_tokens"] for row in rows] == [10_010, 60, 100, 100]
+    assert [row["output_tokens"] for row in rows] == [5, 5, 5, 14]
+    assert all(row["cost_usd"] > 0 for row in rows)

@@ -106,8 +106,8 @@ def cost(usage: Usage, tariff: Tariff, at: datetime) -> float | None:
 
 def charged_tokens(usage: Usage) -> dict[str, int]:
     """Class -> how many tokens are charged as it. The classes do not overlap and sum to input and output; an unknown count is 0."""
-    uncached = usage.uncached_tokens or 0
-    hour = usage.cache_write_1h_tokens or 0
+    uncached = max(usage.uncached_tokens or 0, 0)
+    hour = min(usage.cache_write_1h_tokens or 0, usage.cache_write_tokens or 0)
     audio_in = min(usage.audio_input_tokens or 0, uncached)
     outgoing = usage.output_tokens or 0
     reasoning = min(usage.reasoning_tokens or 0, outgoing)

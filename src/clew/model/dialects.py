@@ -152,6 +152,13 @@ COLUMNS: tuple[Column, ...] = (
 )  # fmt: skip
 
 
+PARTS: dict[str, tuple[str, ...]] = {
+    "input_tokens": ("cache_read_tokens", "cache_write_tokens"),
+    "output_tokens": ("reasoning_tokens",),
+}
+"""Counts that include others. Some senders count the parts apart (Anthropic's own API does); it shows when they exceed the whole."""
+
+
 class KindSource(NamedTuple):
     """An attribute that tells a span's kind, and what its values (lower case) mean."""
 

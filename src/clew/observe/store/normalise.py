@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from clew.model.dialects import COLUMNS, CONTENT_KEYS, CONTENT_PATTERNS, KIND_MARKS, KIND_SOURCES, LONG_VALUE_BYTES, RESTATING, Column
+from clew.model.dialects import (
+    COLUMNS,
+    CONTENT_KEYS,
+    CONTENT_PATTERNS,
+    KIND_MARKS,
+    KIND_SOURCES,
+    LONG_VALUE_BYTES,
+    PARTS,
+    RESTATING,
+    Column,
+)
 from clew.model.kinds import KINDS, STATUS_CODES
 from clew.wire.otlp import TRACES, Signal, camel
 
@@ -233,12 +243,25 @@ _CONTENT_CODE = _STRIDE * (len(COLUMNS) + 1)
 """Code of the keys that are content whatever their value."""
 
 
+def _count(text: str) -> str:
+    """A count, which arrives as int, float or string; NULL when there is none."""
+    return f"if(has_usage, coalesce(toUInt64OrNull({text}), accurateCastOrNull(toFloat64OrNull({text}), 'UInt64')), NULL)"
+
+
+def _closed(name: str, count: str) -> str:
+    """A whole includes its parts. Where the parts exceed it, the sender counts them apart, and they are added."""
+    if name not in PARTS:
+        return count
+    parts = " + ".join(f"ifNull({part}, 0)" for part in PARTS[name])
+    return f"if(isNull({count}) OR {parts} <= assumeNotNull({count}), {count}, {count} + {parts})"
+
+
 def _column(slot: int, column: Column) -> str:
     text = f"found[indexOf(slots, {slot})]"
     if column.type == "text":
         return text
-    if column.type == "count":  # counts arrive as ints, floats and strings
-        return f"if(has_usage, coalesce(toUInt64OrNull({text}), accurateCastOrNull(toFloat64OrNull({text}), 'UInt64')), NULL)"
+    if column.type == "count":
+        return _closed(column.name, _count(text))
     if column.type == "usd":
         return f"toFloat64OrNull({text})"
     return f"{text} IN ('true', '1')"

@@ -10,8 +10,9 @@ from __future__ import annotations
 from clew.cost.tariff import CLASSES, INPUT_CLASSES, OUTPUT_CLASSES
 
 _IN, _OUT = "toInt64(ifNull(input_tokens, 0))", "toInt64(ifNull(output_tokens, 0))"
-_READ, _WRITE, _HOUR = (f"toInt64(ifNull({name}_tokens, 0))" for name in ("cache_read", "cache_write", "cache_write_1h"))
-_UNCACHED = f"({_IN} - {_READ} - {_WRITE})"
+_READ, _WRITE = "toInt64(ifNull(cache_read_tokens, 0))", "toInt64(ifNull(cache_write_tokens, 0))"
+_HOUR = f"least(toInt64(ifNull(cache_write_1h_tokens, 0)), {_WRITE})"
+_UNCACHED = f"greatest({_IN} - {_READ} - {_WRITE}, 0)"
 _AUDIO_IN = f"least(toInt64(ifNull(audio_input_tokens, 0)), {_UNCACHED})"
 _REASONING = f"least(toInt64(ifNull(reasoning_tokens, 0)), {_OUT})"
 _AUDIO_OUT = f"least(toInt64(ifNull(audio_output_tokens, 0)), {_OUT} - {_REASONING})"
