@@ -215,3 +215,15 @@ def test_large_spans_are_bounded_in_bytes() -> None:
         with clew.tool("t", text="x" * 100_000):  # there is room again
             pass
         assert record.stats().dropped["queue_full"] == stats.dropped["queue_full"]
+
+
+def test_the_account_is_there_after_the_end(data_dir: Path) -> None:
+    clew.init()
+    with clew.workflow("w"):
+        pass
+    assert clew.shutdown()
+    assert clew.shutdown()
+    assert clew.stats()[:4] == (1, 1, 0, 0)
+    clew.init()
+    assert clew.stats()[:4] == (0, 0, 0, 0)
+    clew.shutdown()

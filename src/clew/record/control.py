@@ -69,8 +69,8 @@ def shutdown(timeout: float = FLUSH_TIMEOUT_S) -> bool:
 
 
 def stats() -> Stats:
-    """What became of the spans of this process so far."""
-    recorder = state.recorder
+    """What became of the spans of this process so far, after shutdown() too."""
+    recorder = state.recorder or state.ended
     return recorder.stats() if recorder is not None else Stats(0, 0, 0, 0)
 
 

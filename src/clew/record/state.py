@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 recorder: Any = None
 """The recorder at work: None before the first use and while recording is off."""
+ended: Any = None
+"""The recorder that was shut down: its account is still asked for."""
 off = False
 value_bytes = 1 << 20
 span_bytes = 4 << 20
@@ -40,8 +42,8 @@ def running() -> Recorder | None:
 
 def use(new: Recorder | None) -> None:
     """Make ``new`` the recorder of this process; None turns recording off."""
-    global recorder, off, value_bytes, span_bytes
-    recorder, off = new, new is None
+    global recorder, ended, off, value_bytes, span_bytes
+    recorder, ended, off = new, (recorder or ended) if new is None else None, new is None
     if new is not None:
         value_bytes = new.settings.value_bytes
         span_bytes = 4 * value_bytes
@@ -51,9 +53,9 @@ def use(new: Recorder | None) -> None:
 
 def forget() -> None:
     """As before the first use."""
-    global recorder, off
+    global recorder, ended, off
     use(None)
-    recorder, off = None, False
+    recorder, ended, off = None, None, False
     for switch in switches:
         switch(False)
 
