@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -32,6 +33,8 @@ _FOREIGN = ("CLEW_", "OTEL_", "TRACEPARENT", "TRACESTATE", "BAGGAGE")
 def pytest_configure(config: pytest.Config) -> None:
     """No test sees the user's settings or writes to the user's data directory, in this process or in one that it starts."""
     config.addinivalue_line("markers", "needs(*modules): skip the test without these optional modules; a failure under CLEW_REQUIRE_ALL=1")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a background job; programs that tests interrupt would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith(_FOREIGN)]:
         del os.environ[name]
     home = tempfile.TemporaryDirectory(prefix="clew-tests-", ignore_cleanup_errors=True)
