@@ -49,7 +49,11 @@ def test_a_span_is_one_line() -> None:
     assert text(line()) == ["demo              llm           1.00 s  chat · gpt-4o · 1,024 → 35 tokens"]
     assert text(line(end=0)) == ["demo              llm          running  chat · gpt-4o · 1,024 → 35 tokens"]
     failed = line("x\x1b[2J", status={"code": 2, "message": "quota\nexceeded"})
-    assert text(failed) == [r"demo              llm           1.00 s  x\x1b[2J · gpt-4o · 1,024 → 35 tokens  error: quota exceeded"]
+    assert text(failed) == [r"demo              llm           1.00 s  x\x1b[2J · gpt-4o · 1,024 → 35 tokens  error: quota …"]
+    chosen = [
+        {"key": key, "value": {"stringValue": value}} for key, value in (("clew.span.kind", "decision"), ("clew.decision.choice", "a.py"))
+    ]
+    assert text(line("pick file", attributes=chosen)) == ["demo              decision      1.00 s  pick file → a.py"]
 
 
 def test_what_is_no_span_is_passed_over() -> None:

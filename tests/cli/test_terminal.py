@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clew.cli.terminal import Cell, Column, Page, cell_width, cut, safe, safe_json, safe_lines
+from clew.cli.terminal import LONGEST_HEADLINE, Cell, Column, Page, cell_width, cut, headline, safe, safe_json, safe_lines
 
 STEERING = ("Cc", "Zl", "Zp", "Cs")
 
@@ -106,3 +106,14 @@ def test_markup_is_text() -> None:
     on = page(80, colour=True)
     on.table((Column("name"),), [[Cell(safe("[red]not markup[/red]"))]])
     assert "[red]not markup[/red]" in written(on)
+
+
+def test_a_headline_is_the_first_line_and_says_that_there_is_more() -> None:
+    assert [headline(text) for text in ("", "quota", "quota\n", "\n quota\t exceeded\n====\n", "x\x1b[2J")] == [
+        "",
+        "quota",
+        "quota",
+        "quota exceeded …",
+        "x\\x1b[2J",
+    ]
+    assert headline("x" * 1000 + "\nmore") == "x" * (LONGEST_HEADLINE - 1) + "…"

@@ -108,7 +108,7 @@ def test_the_list_of_runs_in_a_pipe(filled: Any) -> None:
     assert lines[0].split() == ["run", "status", "started", "name", "agents", "duration", "spans", "calls", "tokens", "cost", "error"]
     assert len(lines) == 4
     assert "2023-11-14 22:13:22" in lines[1]
-    assert lines[1].endswith(r"3,000 → 30  $0.0078  rate limit reached \x07")
+    assert lines[1].endswith("3,000 → 30  $0.0078  rate limit …")
 
 
 def test_show_in_a_pipe(filled: Any) -> None:

@@ -96,6 +96,13 @@ def test_the_decision_keeps_its_options_and_reason(recorded: Path) -> None:
     assert decision["confidence"] == 0.86
 
 
+def test_the_tree_shows_what_was_decided_and_why(recorded: Path) -> None:
+    lines = [line.strip() for line in run(CLEW, "--data-dir", recorded, "show", "last").splitlines()]
+    place = lines.index("→ spread the rest over the first guests (confidence 0.86, by planner)")
+    assert lines[place - 1].startswith("decision")
+    assert lines[place + 1] == "The test suite asks for shares that differ by one cent at most, which only this option gives."
+
+
 def test_every_call_has_the_usage_that_the_provider_sent_and_its_list_price(recorded: Path) -> None:
     calls = rows(recorded, "SELECT * FROM model_calls ORDER BY start_time")
     assert [(call["agent"], re.sub(r"-\d{4}-\d\d-\d\d$", "", call["model"])) for call in calls] == [

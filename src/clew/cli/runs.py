@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from clew.cli import figures, invocation
-from clew.cli.terminal import Cell, Column, Page, safe
+from clew.cli.terminal import Cell, Column, Page, headline, safe
 from clew.observe.query.runs import Run
 
 NO_RUNS = """No runs yet. To get some:
@@ -80,22 +80,12 @@ def write(page: Page, found: Sequence[Run], *, now_ns: int) -> None:
                 Cell(figures.count(run.model_calls)),
                 Cell(figures.tokens(run.input_tokens, run.output_tokens) if run.model_calls else ""),
                 Cell(figures.cost(run.cost_usd, run.partial_cost_usd) if run.model_calls else ""),
-                Cell(headline(run.error), "error"),
+                Cell(headline(run.error), "error" if outcome == "error" else "faint"),
             )
         )
     page.table(COLUMNS, rows)
     for note in doubts(found):
         page.note(note)
-
-
-LONGEST_HEADLINE = 160
-"""Characters of an error in a list; clew show has it whole."""
-
-
-def headline(message: str) -> str:
-    """The beginning of a message, on one line."""
-    text = safe(message[: 2 * LONGEST_HEADLINE])
-    return text if len(text) <= LONGEST_HEADLINE else text[: LONGEST_HEADLINE - 1] + "…"
 
 
 def state(run: Run) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from clew.cli import figures, invocation
-from clew.cli.runs import headline, id_digits, style_of
-from clew.cli.terminal import Cell, Column, Page, safe
+from clew.cli.runs import id_digits, no_price, style_of
+from clew.cli.terminal import Cell, Column, Page, headline, safe
 from clew.observe.query.search import Hit, Hits
 
 
@@ -75,6 +75,9 @@ def write(page: Page, found: Hits) -> None:
             )
         )
     page.table(COLUMNS, rows)
+    unpriced = [hit for hit in found.hits if hit.cost_usd is None and hit.input_tokens is not None]
+    if unpriced:
+        page.note(no_price(sorted({hit.model for hit in unpriced}), len(unpriced)))
     if found.more:
         page.note(f"The newest {len(found.hits):,} are shown; there are more: --limit N shows them, a narrower filter finds them.")
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from clew.cli import figures, invocation, transcript, waterfall
+from clew.cli import decisions, figures, invocation, transcript, waterfall
 from clew.cli.runs import no_price, state, style_of
 from clew.cli.terminal import Page, safe, safe_lines
 from clew.errors import AmbiguousId, NotFound
+from clew.model.attributes import DECISION_REASON
 from clew.observe.query.runs import Run
 from clew.observe.query.traces import Span, Trace
 
@@ -47,7 +49,13 @@ def command(run: str, with_messages: bool, span: str | None, everything: bool, a
         if as_json:
             page.json({"trace": trace, "contents": _contents(client, trace)} if with_messages else trace)
             return
-        write(page, trace, now_ns=time.time_ns(), everything=everything)
+        explained = decisions.explained(trace.spans)
+        asked = explained if everything else explained[: decisions.MOST_REASONS]
+        said_why = {span.span_id: client.ask(CONTENTS, run_id=trace.run.run_id, span_id=span.span_id) for span in asked}
+        reasons = {span_id: values.get(DECISION_REASON, "") for span_id, values in said_why.items()}
+        write(page, trace, now_ns=time.time_ns(), everything=everything, reasons=reasons)
+        if len(asked) < len(explained):
+            page.note(f"the reasons of the first {len(asked)} of {len(explained):,} decisions are shown; --all shows all")
         if with_messages:
             said = ((span, client.ask(CONTENTS, run_id=trace.run.run_id, span_id=span.span_id)) for span in _talking(trace))
             transcript.write(page, said, everything)
@@ -85,11 +93,11 @@ def _contents(client: Client, trace: Trace) -> dict[str, dict[str, str]]:
     return {span.span_id: client.ask(CONTENTS, run_id=trace.run.run_id, span_id=span.span_id) for span in _talking(trace)}
 
 
-def write(page: Page, trace: Trace, *, now_ns: int, everything: bool = False) -> None:
-    """Writes the header, the tree, and what is in doubt."""
+def write(page: Page, trace: Trace, *, now_ns: int, everything: bool = False, reasons: Mapping[str, str] | None = None) -> None:
+    """Writes the header, the tree, and what is in doubt. ``reasons`` of decisions by span id."""
     write_header(page, trace.run, now_ns)
     page.line()
-    waterfall.write(page, trace, now_ns=now_ns, everything=everything)
+    waterfall.write(page, trace, now_ns=now_ns, everything=everything, reasons=reasons)
     notes = doubts(trace)
     if notes:
         page.line()

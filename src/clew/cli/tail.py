@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from clew.cli import figures, invocation
-from clew.cli.terminal import Page, safe
+from clew.cli.terminal import Page, headline, safe
 from clew.model import attributes as a
 from clew.model.dialects import COLUMNS, KIND_SOURCES
 from clew.model.kinds import KINDS
@@ -122,6 +122,8 @@ class Seen:
     message: str
     values: dict[str, str]
     """Normalised columns, by name (model.dialects)."""
+    choice: str
+    """What a decision chose."""
 
 
 _NAMES = ("request_model", "response_model", "agent", "tool", "input_tokens", "output_tokens", "reported_cost_usd")
@@ -156,6 +158,7 @@ def _span(span: dict[str, Any], service: str) -> Seen:
         status.get("code") in (2, "STATUS_CODE_ERROR"),
         str(status.get("message") or ""),
         {name: next((values[key] for key in keys if key in values), "") for name, keys in _KEYS.items()},
+        values.get(a.DECISION_CHOICE, ""),
     )
 
 
@@ -202,6 +205,8 @@ def text(page: Page, span: Seen) -> str:
             if more and more not in span.name
         ),
     ]
+    if span.choice:
+        facts[0] += f" → {safe(span.choice)}"
     if values["input_tokens"] or values["output_tokens"]:
         facts.append(f"{figures.tokens(_number(values['input_tokens']), _number(values['output_tokens']))} tokens")
     if values["reported_cost_usd"]:
@@ -211,7 +216,7 @@ def text(page: Page, span: Seen) -> str:
         start + page.style(f"{span.kind:10}", span.kind) + page.style(f"{took:>10}", "faint" if running else "") + "  " + " · ".join(facts)
     )
     if span.is_error:
-        line += "  " + page.style(f"error: {safe(span.message)}".removesuffix(": "), "error")
+        line += "  " + page.style(f"error: {headline(span.message)}".removesuffix(": "), "error")
     return line
 
 

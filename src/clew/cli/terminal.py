@@ -47,6 +47,19 @@ def safe_lines(text: str) -> list[str]:
     return [_UNSAFE.sub(_escape, line).expandtabs(4) for line in text.replace("\r\n", "\n").split("\n")]
 
 
+LONGEST_HEADLINE = 160
+"""Characters of an error in a list; clew show has it whole."""
+
+
+def headline(message: str) -> str:
+    """The first line of a message that says something, with an ellipsis when there is more."""
+    first, _, rest = message.strip().partition("\n")
+    text = safe(first[: 2 * LONGEST_HEADLINE])
+    if len(text) > LONGEST_HEADLINE:
+        return text[: LONGEST_HEADLINE - 1] + "…"
+    return f"{text} …" if rest.strip() else text
+
+
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from clew.model.attributes import DECISION_CHOICE
 from clew.observe.query.traces import Span
 
 REPEATS_FROM = 4
@@ -14,7 +15,7 @@ REPEATS_FROM = 4
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A span, or ``times`` siblings in a row of the same kind and name without a fault, as one."""
+    """A span, or ``times`` siblings in a row of the same kind, name and choice without a fault, as one."""
 
     span: Span
     times: int
@@ -75,6 +76,7 @@ def _repeats(spans: Sequence[Span], ends: Sequence[int], faults: Sequence[int], 
             or found.name != span.name
             or found.model != span.model
             or found.tool != span.tool
+            or found.attributes.get(DECISION_CHOICE) != span.attributes.get(DECISION_CHOICE)
         ):
             break
         if faults[ends[place]] - faults[place] or (ends[place] == place + 1) != is_leaf:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from clew.cli import figures
+from clew.cli import decisions, figures
 from clew.cli.runs import id_digits, style_of
 from clew.cli.terminal import Cell, Page, cell_width, safe, safe_lines
 from clew.cli.tree import Line, lines
@@ -29,20 +29,23 @@ _TITLES = ("span", "duration", "tokens", "cost", "status")
 _ALIGN = ("left", "right", "right", "right", "left")
 
 
-def write(page: Page, trace: Trace, *, now_ns: int, everything: bool = False) -> None:
-    """Writes the tree; beyond MOST_LINES, unless ``everything``, how much more there is and which of it failed."""
+def write(page: Page, trace: Trace, *, now_ns: int, everything: bool = False, reasons: Mapping[str, str] | None = None) -> None:
+    """Writes the tree; beyond MOST_LINES, unless ``everything``, how much more there is and which of it failed.
+
+    :param reasons: why it was decided so, by the span id of the decision
+    """
     if not trace.spans:
         return
     shown: list[Line] = []
     rest: list[Line] = []
     for line in lines(trace.spans, collapse=not everything):
         (shown if everything or len(shown) < MOST_LINES else rest).append(line)
-    _write_lines(page, trace, shown, now_ns)
+    _write_lines(page, trace, shown, now_ns, reasons or {})
     if rest:
         _write_rest(page, trace, rest)
 
 
-def _write_lines(page: Page, trace: Trace, shown: Sequence[Line], now_ns: int) -> None:
+def _write_lines(page: Page, trace: Trace, shown: Sequence[Line], now_ns: int, reasons: Mapping[str, str]) -> None:
     start = min(span.start_ns for span in trace.spans)
     end = max(_end(span, now_ns) for span in trace.spans)
     several_models = len({span.model for span in trace.spans if span.model}) > 1  # one is named in the header
@@ -69,6 +72,8 @@ def _write_lines(page: Page, trace: Trace, shown: Sequence[Line], now_ns: int) -
         bar = _bar(row.line, start, end, bar_width, now_ns, page)
         put(Cell(span.kind, span.kind), Cell(row.name), Cell(bar, span.kind), *map(Cell, row.figures, row.styles))
         indent = " " * (_KIND_WIDTH + 4 + 2 * min(span.depth, deepest))
+        decided = decisions.lines(span, reasons.get(span.span_id, ""), repeated=row.line.times > 1)
+        page.lines(indent + page.style(text, "" if index else span.kind) for index, text in enumerate(decided))
         if row.line.message:
             page.lines(indent + page.style(text, "error") for text in safe_lines(row.line.message))
 
