@@ -87,6 +87,7 @@ def json_signal(line: bytes) -> Signal:
         return TRACES
     if b'"resourceLogs"' in line:
         return LOGS
+    parse_json(line)  # a line that is cut off is no JSON first of all
     raise MalformedRecord("neither resourceSpans nor resourceLogs: not an OTLP/JSON request for traces or logs")
 
 

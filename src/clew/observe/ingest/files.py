@@ -164,8 +164,8 @@ def _json_requests(stream: io.BufferedReader[Any], intake: Intake) -> Iterator[t
         try:
             yield number, check_json(line)
         except MalformedRecord as error:
-            cut = "" if line.endswith(b"\n") else " (the last line, with no line end: probably cut off)"
-            intake.fault(number, f"{error}{cut}")
+            is_cut = not line.endswith(b"\n") and str(error).startswith("not JSON")
+            intake.fault(number, f"{error}{' (the last line, without a line end: probably cut off)' if is_cut else ''}")
 
 
 def _protobuf_requests(stream: io.BufferedReader[Any], intake: Intake) -> Iterator[tuple[int, Checked]]:
