@@ -36,7 +36,7 @@ BROKEN_LINES = {
     "cut off": (b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"0000', "not JSON"),
     "another thing": (b'{"hello":"world"}', "neither resourceSpans nor resourceLogs"),
     "a number": (b"17", "neither"),
-    "binary": (bytes(range(256)).replace(b"\n", b""), "neither"),
+    "binary": (bytes(range(256)).replace(b"\n", b""), "not JSON"),
     "invalid UTF-8": (
         b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"%s","spanId":"%s","name":"\xff\xfe"}]}]}]}' % (b"1" * 32, b"1" * 16),
         "UTF-8",
