@@ -25,24 +25,24 @@ FIELDS: dict[str, Field] = {
     field.name: field
     for field in (
         Field("kind", "toString(kind)", "enum", KINDS, help="Kind of span"),
-        Field("name", "toString(name)", "text", help="Name of the span"),
+        Field("name", "name", "text", help="Name of the span"),
         Field("status", "toString(status)", "enum", ("ok", "error", "unset"), help="How it ended"),
         Field("state", f"({_STATE})", "enum", ("ended", "running", "lost"), help="Whether it has ended; lost when its process died before"),
-        Field("service", "toString(service)", "text", help="Program that recorded it"),
+        Field("service", "service", "text", help="Program that recorded it"),
         Field("agent", "agent", "text", help="Agent it belongs to: its own name, or the nearest agent above", table=_AGENTS),
         Field("model", f"({_MODEL})", "text", help="Model that answered, or was asked"),
-        Field("provider", "toString(provider)", "text", help="Provider of the model"),
-        Field("tool", "toString(tool)", "text", help="Tool"),
-        Field("workflow", "toString(workflow)", "text", help="Workflow"),
-        Field("persona", "toString(persona)", "text", help="Persona"),
+        Field("provider", "provider", "text", help="Provider of the model"),
+        Field("tool", "tool", "text", help="Tool"),
+        Field("workflow", "workflow", "text", help="Workflow"),
+        Field("persona", "persona", "text", help="Persona"),
         Field("session", "session_id", "text", help="Session, where the span itself names it"),
         Field("user", "user_id", "text", help="End user"),
-        Field("error", "toString(error_type)", "text", help="Class of the error, such as an exception's type, rate_limit or timeout"),
+        Field("error", "error_type", "text", help="Class of the error, such as an exception's type, rate_limit or timeout"),
         Field("message", "status_message", "text", help="Message of the error"),
         Field("run", "trace_id", "text", help="Run; a shortened id ends in *"),
         Field("span", "span_id", "text", help="Span id"),
         Field("parent", "parent_span_id", "text", help="Id of the parent span"),
-        Field("scope", "toString(scope_name)", "text", help="Instrumentation that made it"),
+        Field("scope", "scope_name", "text", help="Instrumentation that made it"),
         Field("start", "toInt64(start_ns)", "time", help="When it started"),
         Field("duration", f"({_DURATION})", "duration_ns", help="How long it took"),
         Field("cost", "cost_usd", "usd", help="Cost in USD of a model call", table="model_calls"),
@@ -118,8 +118,11 @@ def _current(store: Store, candidates: Sequence[Sequence[Any]]) -> list[Hit]:
         return []
     versions = {(trace_id, span_id): version for trace_id, span_id, version in sorted(map(tuple, candidates))}
     traces, spans = (sorted(set(column)) for column in zip(*versions, strict=True))
-    rows = store.rows(_HITS, {"traces": traces, "spans": spans})
-    return [_hit(row) for row in rows if versions.get((row["run_id"], row["span_id"])) == row["version"]]
+    ids = {"traces": traces, "spans": spans}
+    priced = store.workers.submit(store.rows, _CALLS, ids)  # beside the other: planning the view takes longer than reading
+    rows = store.rows(_HITS, ids)
+    calls = {(row.pop("trace_id"), row.pop("span_id")): row for row in priced.result()}
+    return [_hit(row | calls.get(key, _NO_CALL)) for row in rows if versions.get(key := (row["run_id"], row["span_id"])) == row["version"]]
 
 
 def condition_of(text: str, *, now: datetime | None = None) -> Condition:
@@ -161,22 +164,19 @@ def _attribute(key: str, operator: AttributeOperator, value: str | None, kind: A
 _HITS = f"""SELECT
     trace_id AS run_id, span_id, toString(kind) AS kind, name, service,
     multiIf(agent != '', agent, found.kind = 'agent', name, inherited_agent) AS agent,
-    {_MODEL} AS model, tool, toString(status) AS status, {_STATE} AS state, status_message, start_ns, {_DURATION} AS duration_ns,
-    call_input AS input_tokens, call_output AS output_tokens, call_cost AS cost_usd, version
-FROM (
-    SELECT * FROM span_records FINAL WHERE trace_id IN {{traces:Array(String)}} AND span_id IN {{spans:Array(String)}}
-) AS found
+    {_MODEL} AS model, tool, toString(status) AS status, {_STATE} AS state, status_message, start_ns, {_DURATION} AS duration_ns, version
+FROM (SELECT * FROM span_records FINAL WHERE trace_id IN {{traces:Array(String)}} AND span_id IN {{spans:Array(String)}}) AS found
 LEFT JOIN (
     SELECT trace_id, span_id, agent AS inherited_agent FROM settled FINAL
     WHERE trace_id IN {{traces:Array(String)}} AND span_id IN {{spans:Array(String)}}
 ) AS settled USING (trace_id, span_id)
-LEFT JOIN (
-    SELECT trace_id, span_id, cost_usd AS call_cost, input_tokens AS call_input, output_tokens AS call_output
-    FROM model_calls WHERE trace_id IN {{traces:Array(String)}} AND span_id IN {{spans:Array(String)}}
-) AS calls USING (trace_id, span_id)
 ORDER BY start_ns DESC, span_id
 SETTINGS prefer_column_name_to_alias = 1"""
-"""Rows of Hit, with their version, of some spans of some traces."""
+"""Rows of Hit without what they cost, with their version, of some spans of some traces."""
+
+_CALLS = """SELECT trace_id, span_id, input_tokens, output_tokens, cost_usd FROM model_calls
+WHERE trace_id IN {traces:Array(String)} AND span_id IN {spans:Array(String)}"""
+_NO_CALL: dict[str, Any] = {"input_tokens": None, "output_tokens": None, "cost_usd": None}
 
 
 def _hit(row: dict[str, Any]) -> Hit:
