@@ -39,7 +39,7 @@ def store(tmp_path: Path, made: Path) -> Iterator[Store]:
     shutil.copytree(made, tmp_path / "data", symlinks=True)
     with Store.open(tmp_path / "data") as opened:
         yield opened
-        opened._compacted = False  # nobody looks at the directory afterwards: no second is spent on tidying it
+        opened._written = False  # nobody looks at the directory afterwards: no second is spent on tidying it
 
 
 class Otlp:

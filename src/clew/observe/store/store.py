@@ -54,7 +54,7 @@ class Store:
         self._url = f"chdb://{(data_dir / 'store').as_posix()}"
         self._handles: list[Client] = []
         self._local = threading.local()
-        self._compacted = False
+        self._written = False
         self._book: tuple[int, PriceBook] | None = None
         self.workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="clew-insert")
         """Threads that insert; two keep two cores busy."""
@@ -98,8 +98,8 @@ class Store:
     def close(self) -> None:
         """Ends every handle and gives the lock back. Idempotent."""
         self.workers.shutdown()
-        if self._compacted:
-            self._compacted = False
+        if self._written:
+            self._written = False
             self._remove_replaced()
         handles, self._handles = self._handles, []
         for handle in handles:
@@ -164,12 +164,12 @@ class Store:
 
     def compact(self) -> None:
         """Merges what is small enough to be merged at once; the rest is merged in the background while the store is open."""
+        self._written = True
         for table, rows, parts in self.query(
             "SELECT table, sum(rows), count() FROM system.parts WHERE active AND database = currentDatabase() GROUP BY table"
         ).result_rows:
             if parts > 1 and rows <= COMPACT_ROWS:
                 self.command(f"OPTIMIZE TABLE {table} FINAL")
-                self._compacted = True
 
     def _remove_replaced(self) -> None:
         """Removes the parts that merges have replaced. Left to itself the engine may take minutes, and a store closed before keeps them."""
