@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -61,6 +61,9 @@ FIELDS: dict[str, Field] = {
 }
 
 
+_MAY_COST = "span_records.kind = 'llm' OR isNotNull(input_tokens) OR isNotNull(output_tokens)"
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One span that was found. Tokens and cost stand only on model calls."""
@@ -103,7 +106,7 @@ def search(store: Store, text: str, *, limit: int = 50) -> Hits:
     while True:
         # Without FINAL the indexes answer, and versions that a merge will replace are found as well: those are left out below.
         candidates = store.query(
-            f"SELECT trace_id, span_id, version FROM span_records WHERE {condition.sql} ORDER BY start_ns DESC, span_id LIMIT {{ask:UInt64}}",
+            f"SELECT trace_id, span_id, version, {_MAY_COST} FROM span_records WHERE {condition.sql} ORDER BY start_ns DESC LIMIT {{ask:UInt64}}",
             {**condition.parameters, "ask": ask},
         ).result_rows
         hits = _current(store, candidates)
@@ -113,16 +116,22 @@ def search(store: Store, text: str, *, limit: int = 50) -> Hits:
 
 
 def _current(store: Store, candidates: Sequence[Sequence[Any]]) -> list[Hit]:
-    """The candidates (trace id, span id, version) that are the present version of their span, in full."""
+    """The candidates (trace id, span id, version, whether it may cost) that are the present version of their span, in full."""
     if not candidates:
         return []
-    versions = {(trace_id, span_id): version for trace_id, span_id, version in sorted(map(tuple, candidates))}
-    traces, spans = (sorted(set(column)) for column in zip(*versions, strict=True))
-    ids = {"traces": traces, "spans": spans}
-    priced = store.workers.submit(store.rows, _CALLS, ids)  # beside the other: planning the view takes longer than reading
-    rows = store.rows(_HITS, ids)
-    calls = {(row.pop("trace_id"), row.pop("span_id")): row for row in priced.result()}
-    return [_hit(row | calls.get(key, _NO_CALL)) for row in rows if versions.get(key := (row["run_id"], row["span_id"])) == row["version"]]
+    found = {(trace_id, span_id): (version, may_cost) for trace_id, span_id, version, may_cost in sorted(map(tuple, candidates))}
+    calls = [key for key, (_, may_cost) in found.items() if may_cost]
+    # Beside the other: planning the view takes longer than reading.
+    priced = store.workers.submit(store.rows, _CALLS, _ids(calls)) if calls else None
+    rows = store.rows(_HITS, _ids(found))
+    figures = {(row.pop("trace_id"), row.pop("span_id")): row for row in (priced.result() if priced else ())}
+    present = [(row, key) for row in rows if (key := (row["run_id"], row["span_id"])) in found and found[key][0] == row["version"]]
+    return [_hit(row | figures.get(key, _NO_CALL)) for row, key in present]
+
+
+def _ids(keys: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    traces, spans = zip(*keys, strict=True)
+    return {"traces": sorted(set(traces)), "spans": sorted(set(spans))}
 
 
 def condition_of(text: str, *, now: datetime | None = None) -> Condition:
