@@ -122,7 +122,7 @@ def _current(store: Store, candidates: Sequence[Sequence[Any]]) -> list[Hit]:
     found = {(trace_id, span_id): (version, may_cost) for trace_id, span_id, version, may_cost in sorted(map(tuple, candidates))}
     calls = [key for key, (_, may_cost) in found.items() if may_cost]
     # Beside the other: planning the view takes longer than reading.
-    priced = store.workers.submit(store.rows, _CALLS, _ids(calls)) if calls else None
+    priced = store.readers.submit(store.rows, _CALLS, _ids(calls)) if calls else None
     rows = store.rows(_HITS, _ids(found))
     figures = {(row.pop("trace_id"), row.pop("span_id")): row for row in (priced.result() if priced else ())}
     present = [(row, key) for row in rows if (key := (row["run_id"], row["span_id"])) in found and found[key][0] == row["version"]]

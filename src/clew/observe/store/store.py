@@ -58,6 +58,8 @@ class Store:
         self._book: tuple[int, PriceBook] | None = None
         self.workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="clew-insert")
         """Threads that insert; two keep two cores busy."""
+        self.readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="clew-read")
+        """Threads for a second query beside a first; apart from those that insert, so that no question waits for an import."""
 
     @classmethod
     def open(cls, data_dir: Path, *, prices: Path | None = None, wait_s: float = 0.0) -> Store:
@@ -98,6 +100,7 @@ class Store:
     def close(self) -> None:
         """Ends every handle and gives the lock back. Idempotent."""
         self.workers.shutdown()
+        self.readers.shutdown()
         if self._written:
             self._written = False
             self._remove_replaced()
