@@ -14,12 +14,19 @@
     │   ├── FilterError       the filter does not parse; points at the character
     │   ├── NotFound          no record has that id
     │   └── AmbiguousId       a shortened id fits several records
-    └── PriceError            the price override file cannot be used
+    ├── PriceError            the price override file cannot be used
+    └── WorkflowError         a workflow that cannot be run, or did not come to its end
+        ├── DocumentError     the document has mistakes; names every one
+        ├── TemplateError     a template names what is not there
+        ├── NodeFailed        a node failed for good; names it and why
+        └── ModelError        a model did not answer, or not usably
 
 A message names the offending value and the next step, and nothing else.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class ClewError(Exception):
@@ -89,3 +96,45 @@ class AmbiguousId(QueryError):
 
 class PriceError(ClewError):
     """The price override file cannot be used."""
+
+
+class WorkflowError(ClewError):
+    """A workflow that cannot be run, or did not come to its end."""
+
+
+class DocumentError(WorkflowError):
+    """A workflow document with mistakes.
+
+    :param problems: one text for each mistake, with its place
+    """
+
+    def __init__(self, source: str, problems: Sequence[str]) -> None:
+        count = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
+        super().__init__("\n".join([f"{source} has {count}:", *(f"  {problem}" for problem in problems)]))
+        self.problems = tuple(problems)
+
+
+class TemplateError(WorkflowError):
+    """A template that names what is not there."""
+
+
+class NodeFailed(WorkflowError):
+    """A node that failed for good.
+
+    :param node_id: which
+    """
+
+    def __init__(self, node_id: str, reason: str) -> None:
+        super().__init__(f"node {node_id} failed: {reason}")
+        self.node_id = node_id
+
+
+class ModelError(WorkflowError):
+    """A model that did not answer, or not usably.
+
+    :param kind: rate_limit, timeout or error
+    """
+
+    def __init__(self, message: str, *, kind: str = "error") -> None:
+        super().__init__(message)
+        self.kind = kind

@@ -36,9 +36,7 @@ def node_types() -> dict[str, type[NodeType]]:
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, _distribution(entry))):
         complaint = _taken(entry, types) or _load(entry, types)
         if complaint:
-            warnings.warn(
-                f"node type {entry.name!r} of {_distribution(entry)} is left out: {complaint}", NodeTypeWarning, stacklevel=2
-            )
+            warnings.warn(f"node type {entry.name!r} of {_distribution(entry)} is left out: {complaint}", NodeTypeWarning, stacklevel=2)
     return types
 
 

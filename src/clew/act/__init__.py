@@ -1,0 +1,1 @@
+"""The acting wing: what runs workflows and agents. It reports through the recorder alone and never reads the store."""

@@ -1,0 +1,1 @@
+"""Workflow documents: read, checked, compiled onto pocketflow, run, measured and traced."""

@@ -1,0 +1,63 @@
+"""What a node type is: a pocketflow node with typed parameters. Third parties make theirs the same way (entry point ``clew.nodes``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pocketflow
+from pydantic import BaseModel, ConfigDict
+
+from clew.act.workflow.document import DEFAULT
+
+
+class Params(BaseModel):
+    """Base of a node type's parameters: what a document may say under ``params``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NodeType(pocketflow.Node):  # type: ignore[misc]
+    """One step: prepare, execute, publish; the result is the action, which names the edge to take.
+
+    A subclass says what it is called, which parameters it takes and which keys it publishes, and implements :meth:`execute`::
+
+        class Shout(NodeType):
+            type = "shout"
+            outputs = {"text": "What was said, in capitals"}
+
+            class Params(Params):
+                text: str
+
+            def execute(self, params: Params) -> dict[str, Any]:
+                return {"text": params.text.upper()}
+
+    What it raises fails the node (its retries, fallback and ``error`` edge apply); the message should name the value and the next step.
+    Asynchronous users' functions are run to completion inside. A node must not keep state between two executions: it is copied for each.
+    """
+
+    type: ClassVar[str]
+    Params: ClassVar[type[BaseModel]] = Params
+    outputs: ClassVar[Mapping[str, str]] = {}
+    """Published key -> what it holds; empty: not known beforehand, so templates to any key pass the check."""
+    kind: ClassVar[str] = "other"
+    """Kind of the span inside the node's own (``clew.node``) span; "other" makes none."""
+
+    def prep(self, shared: dict[str, Any]) -> Any:
+        """The parameters, checked; templates are resolved by then."""
+        return self.Params.model_validate(self.params)
+
+    def exec(self, prep_res: Any) -> Any:
+        return self.execute(prep_res)
+
+    def post(self, shared: dict[str, Any], prep_res: Any, exec_res: Any) -> str:
+        shared.update(exec_res)
+        return self.action(exec_res)
+
+    def execute(self, params: Any) -> dict[str, Any]:
+        """The results by key."""
+        raise NotImplementedError
+
+    def action(self, results: Mapping[str, Any]) -> str:
+        """Which edge to take."""
+        return DEFAULT
