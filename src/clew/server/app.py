@@ -1,0 +1,36 @@
+"""The ASGI app: the routes, and what they are given."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import APIRouter, FastAPI
+
+from clew.observe.store.store import Store
+from clew.server import answers
+from clew.server.routes import health
+from clew.server.served import Served
+
+ROUTERS: tuple[APIRouter, ...] = (health.router,)
+"""Each file of routes/ declares one ``router``; to add one is to list it here."""
+
+
+def app(store: Store) -> FastAPI:
+    """The server of an open store, as an ASGI app. It closes its own threads when it shuts down, and leaves the store open."""
+    served = Served(store)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        served.close()
+
+    made = FastAPI(
+        title="Clew", version=version("clew"), openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None, lifespan=lifespan
+    )
+    made.state.served = served
+    answers.install(made)
+    for router in ROUTERS:
+        made.include_router(router)
+    return made
