@@ -16,6 +16,7 @@ COMMANDS: dict[str, str] = {
     "import": "Take OTLP files into the store.",
     "runs": "List the newest runs.",
     "show": "Show one run as a tree, with times, tokens, cost and errors.",
+    "report": "Write one run as a page of Markdown that says what failed and why.",
     "search": "Find spans with a filter.",
     "cost": "Say what model calls cost.",
     "sql": "Run a read-only SQL query.",

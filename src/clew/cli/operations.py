@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Generic, TypeVar, cast
 from clew.cli.frames import is_closed
 from clew.errors import StoreError
 from clew.observe.ingest import files, spool
-from clew.observe.query import costs, health, runs, search, sql, traces
+from clew.observe.query import costs, health, oddities, runs, search, sql, traces
 from clew.observe.store.store import Store
 
 T = TypeVar("T")
@@ -119,11 +119,12 @@ RUNS = Operation("runs", _of_store(runs.runs), list[runs.Run])
 TRACE = Operation("trace", _of_store(traces.trace), traces.Trace)
 CONTENTS = Operation("contents", _of_store(traces.contents), dict[str, str])
 ATTRIBUTES = Operation("attributes", _of_store(traces.span_attributes), dict[str, Any])
+ODDITIES = Operation("oddities", _of_store(oddities.oddities), oddities.Oddities)
 SEARCH = Operation("search", _of_store(search.search), search.Hits)
 COSTS = Operation("costs", _of_store(costs.costs), costs.Costs)
 SQL = Operation("sql", _of_store(sql.sql), sql.Table)
 HEALTH = Operation("health", _of_store(health.health), health.Health)
 
 TABLE: dict[str, Operation[Any]] = {
-    operation.name: operation for operation in (SWEEP, IMPORT, RUNS, TRACE, CONTENTS, ATTRIBUTES, SEARCH, COSTS, SQL, HEALTH)
+    operation.name: operation for operation in (SWEEP, IMPORT, RUNS, TRACE, CONTENTS, ATTRIBUTES, ODDITIES, SEARCH, COSTS, SQL, HEALTH)
 }

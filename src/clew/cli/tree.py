@@ -29,8 +29,8 @@ class Line:
 
 def lines(spans: Sequence[Span], *, collapse: bool = True) -> Iterator[Line]:
     """The lines of a tree; ``spans`` depth-first with their depths, as a Trace holds them. Takes time linear in their number."""
-    ends = _ends(spans)
-    faults = _sums([1 if span.status == "error" or span.state != "ended" else 0 for span in spans])
+    last = ends(spans)
+    faults = sums([1 if span.status == "error" or span.state != "ended" else 0 for span in spans])
     messages = [message(span) for span in spans]
     told: dict[str, list[int]] = {}
     for index, text in enumerate(messages):
@@ -43,7 +43,7 @@ def lines(spans: Sequence[Span], *, collapse: bool = True) -> Iterator[Line]:
             return ""
         places = told[text]
         after = bisect_right(places, index)
-        return "" if after < len(places) and places[after] < ends[index] else text
+        return "" if after < len(places) and places[after] < last[index] else text
 
     repeats: dict[int, tuple[int, int]] = {}  # where the first of some siblings ends -> (how many more, where the last one ends)
     index = 0
@@ -53,21 +53,21 @@ def lines(spans: Sequence[Span], *, collapse: bool = True) -> Iterator[Line]:
             yield Line(spans[index], times, True, spans[index:end], "")
             index = end
             continue
-        times, end = _repeats(spans, ends, faults, index) if collapse else (1, ends[index])
-        is_leaf = ends[index] == index + 1
+        times, end = _repeats(spans, last, faults, index) if collapse else (1, last[index])
+        is_leaf = last[index] == index + 1
         if times >= REPEATS_FROM and is_leaf:
             yield Line(spans[index], times, False, spans[index:end], "")
             index = end
             continue
         if times >= REPEATS_FROM:
-            repeats[ends[index]] = (times - 1, end)
+            repeats[last[index]] = (times - 1, end)
         yield Line(spans[index], 1, False, spans[index : index + 1], own_message(index))
         index += 1
 
 
-def _repeats(spans: Sequence[Span], ends: Sequence[int], faults: Sequence[int], first: int) -> tuple[int, int]:
+def _repeats(spans: Sequence[Span], last: Sequence[int], faults: Sequence[int], first: int) -> tuple[int, int]:
     span, times, place = spans[first], 0, first
-    is_leaf = ends[first] == first + 1
+    is_leaf = last[first] == first + 1
     while place < len(spans):
         found = spans[place]
         if (
@@ -79,28 +79,29 @@ def _repeats(spans: Sequence[Span], ends: Sequence[int], faults: Sequence[int], 
             or found.attributes.get(DECISION_CHOICE) != span.attributes.get(DECISION_CHOICE)
         ):
             break
-        if faults[ends[place]] - faults[place] or (ends[place] == place + 1) != is_leaf:
+        if faults[last[place]] - faults[place] or (last[place] == place + 1) != is_leaf:
             break
-        times, place = times + 1, ends[place]
+        times, place = times + 1, last[place]
     return times, place
 
 
-def _ends(spans: Sequence[Span]) -> list[int]:
+def ends(spans: Sequence[Span]) -> list[int]:
     """For each span the index after its last descendant."""
-    ends = [len(spans)] * len(spans)
+    found = [len(spans)] * len(spans)
     open_: list[int] = []
     for index, span in enumerate(spans):
         while open_ and spans[open_[-1]].depth >= span.depth:
-            ends[open_.pop()] = index
+            found[open_.pop()] = index
         open_.append(index)
-    return ends
+    return found
 
 
-def _sums(numbers: Sequence[int]) -> list[int]:
-    sums = [0]
+def sums(numbers: Sequence[int]) -> list[int]:
+    """Sums of the first 0, 1, 2, … numbers."""
+    found = [0]
     for number in numbers:
-        sums.append(sums[-1] + number)
-    return sums
+        found.append(found[-1] + number)
+    return found
 
 
 def message(span: Span) -> str:
