@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import threading
 import time
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Literal
 
-from clew.errors import StoreError, StoreUnavailable
+from clew.errors import StoreError
+from clew.observe.ingest.batch import Batch, Numbered
+from clew.observe.store import merges
 from clew.observe.store.prices import refresh_prices
 from clew.observe.store.settle import settle
 from clew.observe.store.store import Encoding, Store
-from clew.wire.check import Checked, canonical_json, stamp_json, stamp_protobuf
+from clew.wire.check import Checked
 from clew.wire.otlp import TRACES, Signal
 
 BATCH_BYTES = 24 << 20
@@ -24,6 +23,8 @@ IN_FLIGHT = 2
 """Batches that wait for the engine; the reader waits beyond that."""
 SETTLE_EVERY = 1_000_000
 """Records between two settlements of a long intake. Merges rest in between, so that no conflict is merged away before it is counted."""
+TURN_S = 1.0
+"""Shortest turn of a long intake while others wait for theirs; settling between turns takes some tenths of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Fault:
 
 @dataclass(slots=True)
 class _Batch:
-    requests: list[tuple[int, Checked]] = field(default_factory=list)
+    requests: list[Numbered] = field(default_factory=list)
     bytes: int = 0
 
 
@@ -48,9 +49,10 @@ class Intake:
     same requests again changes nothing.
 
     :param sender: what is recorded as the origin, such as a file's name
+    :param compact: merge small tables at once, for an owner that will not stay
     """
 
-    def __init__(self, store: Store, *, sender: str, stop: threading.Event | None = None) -> None:
+    def __init__(self, store: Store, *, sender: str, stop: threading.Event | None = None, compact: bool = True) -> None:
         self.spans = 0
         self.logs = 0
         self.faults: list[Fault] = []
@@ -62,11 +64,14 @@ class Intake:
         self._batches: dict[tuple[Signal, Encoding], _Batch] = {}
         self._waiting: deque[Future[None]] = deque()
         self._unsettled = 0
+        self._compact = compact
+        self._held = False
+        self._since = time.monotonic()
         self._counting = threading.Lock()
 
     def __enter__(self) -> Intake:
         self._store.ingesting.acquire()
-        self._merges("STOP")
+        self._held = merges.hold(self._store)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -81,8 +86,9 @@ class Intake:
                     if not future.cancelled():
                         future.exception()
         finally:
-            self._merges("START")
-            self._store.compact()
+            self._let_go()
+            if self._compact:
+                self._store.compact()
             self._store.ingesting.release()
 
     @property
@@ -105,7 +111,8 @@ class Intake:
         for reason in checked.rejected:
             self.fault(line, reason)
         batch = self._batches.setdefault((checked.signal, encoding), _Batch())
-        batch.requests.append((line, checked))
+        # A later line of a file arrives later.
+        batch.requests.append(Numbered(line, self._arrival_ns + line, checked))
         batch.bytes += len(checked.body)
         if batch.bytes >= BATCH_BYTES:
             self._flush(checked.signal, encoding)
@@ -122,70 +129,39 @@ class Intake:
             self._waiting.popleft().result()
         if self._stop.is_set():
             raise StoreError("the import was stopped; what had arrived is kept, and running it again changes nothing of that")
-        self._waiting.append(self._store.workers.submit(self._insert, signal, encoding, batch.requests))
-        self._unsettled += sum(checked.records for _, checked in batch.requests)
-        if self._unsettled >= SETTLE_EVERY:
-            self._flush_all()
-            self._settle()
-            self._merges("START")
-            self._merges("STOP")
+        whole = Batch(signal, encoding, self._sender, batch.requests)
+        self._waiting.append(self._store.workers.submit(self._insert, whole))
+        self._unsettled += whole.records
+        if self._unsettled >= SETTLE_EVERY or (self._store.ingesting.is_wanted and time.monotonic() - self._since >= TURN_S):
+            self._pause()
 
-    def _insert(self, signal: Signal, encoding: Encoding, requests: list[tuple[int, Checked]]) -> None:
-        try:
-            self._store.insert(signal, encoding, self._body(signal, encoding, requests))
-        except StoreUnavailable:
-            raise
-        except StoreError as error:
-            if len(requests) > 1:  # find the one at fault
-                middle = len(requests) // 2
-                self._insert(signal, encoding, requests[:middle])
-                self._insert(signal, encoding, requests[middle:])
-                return
-            if not self._insert_canonical(requests[0], encoding):
-                self._set_aside(requests[0], encoding, error)
-                return
+    def _insert(self, batch: Batch) -> None:
+        refused = batch.insert(self._store)
+        for one in refused:
+            self.fault(one.line, one.reason)
         with self._counting:
-            count = sum(checked.records for _, checked in requests)
-            if signal is TRACES:
+            count = batch.records - sum(one.records for one in refused)
+            if batch.signal is TRACES:
                 self.spans += count
             else:
                 self.logs += count
-
-    def _body(self, signal: Signal, encoding: Encoding, requests: list[tuple[int, Checked]]) -> bytes:
-        """Concatenated requests are one request in protobuf; JSON requests stay lines. A later line of a file arrives later."""
-        if encoding == "json":
-            return b"\n".join(stamp_json(checked.body, self._arrival_ns + line, self._sender) for line, checked in requests)
-        stamp = stamp_protobuf(signal, self._arrival_ns + requests[0][0], self._sender)
-        return b"".join([*(checked.body for _, checked in requests), stamp])
-
-    def _insert_canonical(self, request: tuple[int, Checked], encoding: Encoding) -> bool:
-        line, checked = request
-        if encoding != "json":
-            return False
-        canonical = Checked(checked.signal, canonical_json(checked), checked.records)
-        try:
-            self._store.insert(checked.signal, encoding, self._body(checked.signal, encoding, [(line, canonical)]))
-        except StoreUnavailable:
-            raise
-        except StoreError:
-            return False
-        return True
-
-    def _set_aside(self, request: tuple[int, Checked], encoding: Encoding, error: StoreError) -> None:
-        line, checked = request
-        folder = self._store.data_dir / "quarantine"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        name = f"{hashlib.sha256(checked.body).hexdigest()[:16]}.{'jsonl' if encoding == 'json' else 'pb'}"
-        (folder / name).write_bytes(checked.body)
-        (folder / f"{name}.error").write_text(
-            json.dumps({"sender": self._sender, "line": line, "records": checked.records, "error": str(error)}) + "\n"
-        )
-        self.fault(line, f"refused by the engine and set aside as {folder / name}: {error}")
 
     def _settle(self) -> None:
         self._unsettled = 0
         settle(self._store)
         refresh_prices(self._store)
 
-    def _merges(self, verb: Literal["STOP", "START"]) -> None:
-        self._store.command(f"SYSTEM {verb} MERGES")
+    def _pause(self) -> None:
+        """Settles, and lets whoever waits for the way in have a turn."""
+        self._flush_all()
+        self._settle()
+        self._let_go()
+        self._store.ingesting.release()
+        self._store.ingesting.acquire()
+        self._held = merges.hold(self._store)
+        self._since = time.monotonic()
+
+    def _let_go(self) -> None:
+        if self._held:
+            self._held = False
+            merges.let_go(self._store)

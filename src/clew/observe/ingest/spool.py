@@ -25,13 +25,15 @@ class Swept:
     faulty: int
 
 
-def sweep(store: Store) -> Swept:
+def sweep(store: Store, *, compact: bool = True) -> Swept:
     """Takes in what recording processes have written since the last sweep; deletes segments of dead processes once taken.
 
     Prices are brought up to date too, so that a changed override file counts from the next question on.
 
     Idempotent. A crash at any point repeats at worst the same records, which identity makes one: how far a segment was taken is noted
     after its records are stored, and it is deleted after that.
+
+    :param compact: merge small tables at once, for an owner that will not stay
     """
     folder = store.data_dir / "spool"
     segments = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
@@ -40,14 +42,14 @@ def sweep(store: Store) -> Swept:
             refresh_prices(store)
             return Swept(0, 0, 0, 0)
         taken = {row["name"]: row["taken_bytes"] for row in store.rows("SELECT name, taken_bytes FROM segments FINAL")}
-        swept = [_take(store, path, taken.get(path.name, 0)) for path in segments]
+        swept = [_take(store, path, taken.get(path.name, 0), compact=compact) for path in segments]
         _forget(store, {path.name for path in segments if path.exists()}, set(taken))
     return Swept(len(swept), sum(s.spans for s in swept), sum(s.logs for s in swept), sum(s.faulty for s in swept))
 
 
-def _take(store: Store, path: Path, offset: int) -> Swept:
+def _take(store: Store, path: Path, offset: int, *, compact: bool) -> Swept:
     finished = _is_free(path)  # asked before reading: what is written until then is read
-    with path.open("rb") as stream, Intake(store, sender=f"spool:{path.name}") as intake:
+    with path.open("rb") as stream, Intake(store, sender=f"spool:{path.name}", compact=compact) as intake:
         stream.seek(offset)
         number, end = offset, offset
         for line in stream:

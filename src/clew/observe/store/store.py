@@ -17,6 +17,7 @@ from clew.cost.prices import PriceBook
 from clew.errors import MissingExtra, StoreError, StoreNewer, StoreUnavailable
 from clew.observe.store import schema
 from clew.observe.store.lock import Lock
+from clew.observe.store.turns import Turns
 from clew.wire.otlp import Signal, proto_schema
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Store:
         self.data_dir = data_dir
         self.prices = prices
         """Price override file, if any."""
-        self.ingesting = threading.RLock()
+        self.ingesting = Turns()
         """Held while records are inserted and settled."""
         self._lock = lock
         # As a file: given as text, the engine would cache it in the working directory of whoever runs this.
@@ -296,6 +297,14 @@ def _first_line(error: BaseException) -> str:
     return text.splitlines()[0][:1000]
 
 
+_UNAVAILABLE = (
+    *("NOT_ENOUGH_SPACE", "No space left", "Read-only file system", "File too large", "errno: 5", "errno: 27", "errno: 28", "errno: 30"),
+    *("CANNOT_WRITE_TO_FILE_DESCRIPTOR", "CANNOT_OPEN_FILE", "CANNOT_FSYNC", "CANNOT_CREATE_DIRECTORY", "TABLE_IS_READ_ONLY"),
+    *("TOO_MANY_PARTS", "QUERY_WAS_CANCELLED", "ABORTED"),
+)
+"""What the engine says when the fault is not with the records: the same insert may well succeed later."""
+
+
 @contextmanager
 def engine_errors() -> Iterator[None]:
     """Turns the engine's exceptions into StoreError, disk trouble into StoreUnavailable."""
@@ -309,7 +318,7 @@ def engine_errors() -> Iterator[None]:
         if not isinstance(error, ClickHouseError | RuntimeError | ValueError):
             raise
         text = _first_line(error)
-        if any(sign in str(error) for sign in ("NOT_ENOUGH_SPACE", "No space left", "Read-only file system", "errno: 28", "errno: 30")):
+        if any(sign in str(error) for sign in _UNAVAILABLE):
             raise StoreUnavailable(
                 f"the store cannot be written: {text}; free some space, then run it again: nothing is taken twice"
             ) from None

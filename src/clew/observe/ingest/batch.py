@@ -1,0 +1,110 @@
+"""One insert: many requests as one body. What the engine refuses is halved until the request at fault is found and set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clew.errors import StoreError, StoreUnavailable
+from clew.observe.ingest import quarantine
+from clew.observe.store.store import Encoding, Store
+from clew.wire.check import Checked, canonical_json, stamp_json, stamp_protobuf
+from clew.wire.otlp import Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A request and its place in what its sender sent: its line in a file, or its number in the log."""
+
+    line: int
+    arrival_ns: int
+    checked: Checked
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One request that the engine refused; it is in quarantine."""
+
+    line: int
+    records: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Requests of one signal, encoding and sender, in the order of their arrival."""
+
+    signal: Signal
+    encoding: Encoding
+    sender: str
+    requests: Sequence[Numbered]
+    collected: bool = False
+    """Whether they came through the collector, whose account they are in."""
+
+    @property
+    def records(self) -> int:
+        return sum(request.checked.records for request in self.requests)
+
+    def insert(self, store: Store) -> list[Refused]:
+        """Stores the batch; what is not in the result is stored.
+
+        :raises StoreUnavailable: the store cannot be written; some of the batch may be stored, and repeating it changes nothing
+        """
+        try:
+            store.insert(self.signal, self.encoding, self._body())
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            if len(self.requests) > 1:  # find the one at fault
+                middle = len(self.requests) // 2
+                return [*self._part(self.requests[:middle]).insert(store), *self._part(self.requests[middle:]).insert(store)]
+            return self._alone(store, self.requests[0], error)
+        return []
+
+    def _part(self, requests: Sequence[Numbered]) -> Batch:
+        return Batch(self.signal, self.encoding, self.sender, requests, self.collected)
+
+    def _body(self) -> bytes:
+        """Concatenated requests are one request in protobuf, which has one time of arrival; JSON requests stay lines."""
+        if self.encoding == "json":
+            return b"\n".join(stamp_json(request.checked.body, request.arrival_ns, self.sender) for request in self.requests)
+        stamp = stamp_protobuf(self.signal, self.requests[0].arrival_ns, self.sender)
+        return b"".join([*(request.checked.body for request in self.requests), stamp])
+
+    def _alone(self, store: Store, request: Numbered, error: StoreError) -> list[Refused]:
+        if self.encoding == "json":  # the engine may refuse only the sender's own spelling
+            checked = request.checked
+            canonical = Checked(checked.signal, canonical_json(checked), checked.records)
+            try:
+                store.insert(self.signal, self.encoding, self._part([Numbered(request.line, request.arrival_ns, canonical)])._body())
+            except StoreUnavailable:
+                raise
+            except StoreError:
+                pass
+            else:
+                return []
+        path = quarantine.set_aside(
+            store.data_dir,
+            request.checked,
+            self.encoding,
+            sender=self.sender,
+            line=request.line,
+            arrival_ns=request.arrival_ns,
+            collected=self.collected,
+            error=str(error),
+        )
+        reason = f"refused by the engine and set aside as {path}: {error}"
+        return [Refused(request.line, request.checked.records, reason)]
+
+
+def retry(store: Store, item: quarantine.Kept) -> str | None:
+    """Tries one request of the quarantine again, and takes it out when it is stored; else gives the engine's reason.
+
+    :raises StoreUnavailable: the store cannot be written
+    """
+    request = Numbered(0, item.arrival_ns or 1, quarantine.request_of(store.data_dir, item))
+    refused = Batch(request.checked.signal, item.encoding, item.sender, [request], item.collected).insert(store)
+    if refused:
+        return refused[0].reason
+    quarantine.discard(store.data_dir, item.name)
+    return None

@@ -1,0 +1,33 @@
+"""When the engine may merge. A merge drops the replaced versions of a span, so it should come after the settler has counted conflicts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clew.observe.store.store import Store
+
+MOST_PARTS = 200
+"""Parts of spans beyond which merges go on whatever comes in: a query opens every part, and at 3,000 the engine refuses inserts. It is half
+a minute of inserts at full rate."""
+
+
+def hold(store: Store) -> bool:
+    """Stops merges until let_go(), and gives back whether it did.
+
+    It does not when merges are running (stopping them would throw their work away, and a large one would never come to its end beside a
+    steady trickle of spans) or are overdue. A conflict that is merged away meanwhile is not counted; the later version counts all the same.
+    """
+    busy, parts = store.query(
+        "SELECT (SELECT count() FROM system.merges WHERE database = currentDatabase()), "
+        "(SELECT count() FROM system.parts WHERE active AND database = currentDatabase() AND table = 'span_records')"
+    ).result_rows[0]
+    if busy or parts > MOST_PARTS:
+        return False
+    store.command("SYSTEM STOP MERGES")
+    return True
+
+
+def let_go(store: Store) -> None:
+    """Lets the engine merge again. Idempotent."""
+    store.command("SYSTEM START MERGES")
