@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
@@ -73,15 +75,21 @@ def llm_usage(model: str, usage: Usage | None) -> dict[str, Any]:
 
 
 class Ledger:
-    """Model calls in the order they ended. Threads may write to it at once."""
+    """Model calls in the order they ended. Threads may write to it at once.
 
-    def __init__(self) -> None:
+    :param parent: a ledger that gets every call too, at once
+    """
+
+    def __init__(self, parent: Ledger | None = None) -> None:
         self._calls: list[ModelCall] = []
         self._lock = threading.Lock()
+        self._parent = parent
 
     def add(self, call: ModelCall) -> None:
         with self._lock:
             self._calls.append(call)
+        if self._parent is not None:
+            self._parent.add(call)
 
     def take(self) -> list[ModelCall]:
         """The calls since the last time; the ledger is empty then."""
@@ -99,3 +107,14 @@ def note(call: ModelCall) -> None:
     ledger = current.get()
     if ledger is not None:
         ledger.add(call)
+
+
+@contextmanager
+def collecting() -> Iterator[Ledger]:
+    """A ledger for what is called inside; the ledger outside gets every call too."""
+    ledger = Ledger(current.get())
+    token = current.set(ledger)
+    try:
+        yield ledger
+    finally:
+        current.reset(token)

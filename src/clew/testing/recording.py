@@ -1,14 +1,4 @@
-"""Doubles for tests of instrumented code: record into memory, with ids that count and a clock that a test moves.
-
-::
-
-    from clew.testing import recording
-
-    def test_the_planner_calls_the_search_tool():
-        with recording() as record:
-            plan("find it")
-        assert record.tree() == ["agent planner", "  tool search"]
-"""
+"""A record in memory, with ids that count and a clock that a test moves."""
 
 from __future__ import annotations
 
