@@ -13,6 +13,8 @@ from clew.cli import invocation
 from clew.errors import ClewError, FilterError, QueryError, SettingError
 
 COMMANDS: dict[str, str] = {
+    "validate": "Check workflow documents: every mistake at once.",
+    "graph": "Write a workflow as a Mermaid flowchart.",
     "import": "Take OTLP files into the store.",
     "runs": "List the newest runs.",
     "show": "Show one run as a tree, with times, tokens, cost and errors.",

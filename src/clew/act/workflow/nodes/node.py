@@ -14,7 +14,7 @@ from clew.act.workflow.document import DEFAULT
 class Params(BaseModel):
     """Base of a node type's parameters: what a document may say under ``params``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class NodeType(pocketflow.Node):  # type: ignore[misc]
