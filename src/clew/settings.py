@@ -52,6 +52,13 @@ def _count(text: str) -> int:
     return value
 
 
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise ValueError("expected a port from 0 to 65535")
+    return value
+
+
 def _seconds(text: str) -> float:
     value = float(text)
     if not 0 <= value < float("inf"):
@@ -104,6 +111,18 @@ TABLE: tuple[Setting, ...] = (
     Setting("prices", ("CLEW_PRICES",), None, _path, "File with price overrides; default: prices.toml in the data directory."),
     Setting("owner_wait_s", ("CLEW_OWNER_WAIT_S",), 10.0, _seconds, "Longest wait for the process that owns the store."),
     Setting("owner_linger_s", ("CLEW_OWNER_LINGER_S",), 10.0, _seconds, "Seconds the store's owner stays after its last client."),
+    Setting("host", ("CLEW_HOST",), "127.0.0.1", str, "Address that clew serve listens on; any but this machine's own loopback demands API keys."),
+    Setting("port", ("CLEW_PORT",), 6360, _port, "Port of clew serve: its interface, and OTLP/HTTP."),
+    Setting("otlp_http", ("CLEW_OTLP_HTTP",), 4318, _port, "Second port for OTLP/HTTP, the one that programs expect; 0 turns it off."),
+    Setting("otlp_grpc", ("CLEW_OTLP_GRPC",), 4317, _port, "Port for OTLP/gRPC; 0 turns it off."),
+    Setting("log_bytes", ("CLEW_LOG_BYTES",), 1 << 30, _count, "Most bytes of the collector's log on disk; beyond it senders are asked to wait."),
+    Setting("body_bytes", ("CLEW_BODY_BYTES",), 64 << 20, _count, "Largest body of a request to clew serve, compressed and decompressed."),
+    Setting("body_records", ("CLEW_BODY_RECORDS",), 200_000, _count, "Most spans, log records or points in one request."),
+    Setting("body_s", ("CLEW_BODY_S",), 30.0, _seconds, "Longest time that the head or the body of a request may take to arrive."),
+    Setting("requests", ("CLEW_REQUESTS",), 256, _count, "Most requests that clew serve works on at once; beyond it senders are asked to wait."),
+    Setting("requests_bytes", ("CLEW_REQUESTS_BYTES",), 256 << 20, _count, "Most bytes of bodies in memory at once; beyond it senders are asked to wait."),
+    Setting("connections", ("CLEW_CONNECTIONS",), 4096, _count, "Most open connections to clew serve over HTTP; the next one is closed."),
+    Setting("idle_s", ("CLEW_IDLE_S",), 75.0, _seconds, "Seconds after which a connection without a request is closed."),
 )  # fmt: skip
 
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in TABLE}

@@ -91,12 +91,13 @@ def json_signal(line: bytes) -> Signal:
     raise MalformedRecord("neither resourceSpans nor resourceLogs: not an OTLP/JSON request for traces or logs")
 
 
-def check_json(line: bytes) -> Checked:
-    """One OTLP/JSON request, on one line.
+def check_json(line: bytes, signal: Signal | None = None) -> Checked:
+    """One OTLP/JSON request.
 
+    :param signal: what it must be a request for; default: what it looks like
     :raises MalformedRecord: it is not one; names the place and the value
     """
-    signal = json_signal(line)
+    signal = signal or json_signal(line)
     if _DEEP_JSON.search(line):
         whole = parse_json(line)
         _flatten_json(signal.request, whole)

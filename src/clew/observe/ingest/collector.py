@@ -1,0 +1,283 @@
+"""The collector: takes checked requests into the write-ahead log, and drains the log into the store.
+
+A request is acknowledged when it is in the log, on disk. One thread drains: it reads the log in order, inserts in the store's two worker
+threads, settles the traces that were touched, and notes how far it has come. What it has come past is deleted from the log only after the
+file system was synced, so that a power cut finds each record in the log or in the store.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from clew.errors import StoreError, StoreUnavailable
+from clew.observe.ingest import quarantine
+from clew.observe.ingest.account import Account, Line
+from clew.observe.ingest.batch import Batch, Numbered, Refused
+from clew.observe.ingest.wal import Frame, Log, Position
+from clew.observe.store import merges
+from clew.observe.store.prices import refresh_prices
+from clew.observe.store.settle import settle
+from clew.observe.store.store import Encoding, Store
+from clew.wire.check import Checked
+
+BATCH_BYTES = 16 << 20
+"""Read from the log at once, and inserted at once when it is of one sender, signal and encoding (intake.py says why so much)."""
+IN_FLIGHT = 3
+"""Batches between the log and the engine: two that are inserted, and the next one read."""
+GATHER_S = 0.5
+"""How long requests wait for others, unless they fill a batch, so that many small ones become one insert."""
+SETTLE_S = 2.0
+"""Time between two settlements, and longest turn of inserting."""
+CHECKPOINT_S = 5.0
+"""Time between two syncs of the file system, while records come in."""
+RETRY_S = 1.0
+"""Pause after the store refused for want of space and the like."""
+
+log = logging.getLogger("clew.collector")
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What came in and what became of it. For each line: received = stored + sum(rejected) + waiting; ``gap`` is 0, or that is not so."""
+
+    lines: list[Line]
+    received: int
+    stored: int
+    rejected: dict[str, int]
+    waiting: int
+    gap: int
+    refused_requests: dict[str, int]
+    """Requests that were answered with an error, by reason; their senders keep them."""
+    log_bytes: int
+    log_limit_bytes: int
+    trouble: str | None
+    """Why the store does not take in what waits, when it does not."""
+
+
+class _Inserting(NamedTuple):
+    frames: list[Frame]
+    inserts: list[tuple[Batch, Future[list[Refused]]]]
+    end: Position
+
+
+class Collector:
+    """Collects into an open store. It owns the log in the data directory, and one thread, from start() to close()."""
+
+    def __init__(self, store: Store, *, log_bytes: int) -> None:
+        """:raises StoreUnavailable: the log or the account cannot be opened"""
+        self._store = store
+        folder = store.data_dir / "wal"
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            self._account = Account(folder / "account.json")
+            self._log = Log(folder, limit_bytes=log_bytes, after=self._account.position, noted=self._account.note_received)
+        except OSError as error:
+            raise StoreUnavailable(f"the collector's log {folder} cannot be used: {error.strerror}") from None
+        self._account.note_received(self._log.recovered)
+        if self._log.recovered:
+            log.info("%d requests were in the log and go into the store now", len(self._log.recovered))
+        self._log.recovered.clear()
+        for damage in self._log.damages:
+            path = quarantine.set_damage_aside(store.data_dir, damage.segment, damage.bytes, damage.reason)
+            log.error("%s: %s; the bytes are kept as %s", damage.segment, damage.reason, path)
+        self._done = self._account.position
+        self._saved_at = time.monotonic()
+        self._settled_at = 0.0
+        self._unsettled = True
+        """Whether traces may have been touched since they were last settled; a collector that was killed may have left some."""
+        self._held = False
+        self._trouble: str | None = None
+        self._closing = threading.Event()
+        self._drainer = threading.Thread(target=self._drain, name="clew-collector", daemon=True)
+
+    def start(self) -> None:
+        """Begins to drain. Requests can be taken before that."""
+        self._drainer.start()
+
+    def take(self, checked: Checked, encoding: Encoding, sender: str) -> Future[None]:
+        """Takes a checked request; the result is there once it is durable. May be called from any thread.
+
+        :raises LogFull: there is no room at the moment
+        The future raises StoreUnavailable when the disk refuses.
+        """
+        rejected: dict[str, int] = {"bad ids": len(checked.rejected)} if checked.rejected else {}
+        return self._log.append(checked.signal.name, encoding, sender, checked.records, checked.body if checked.records else b"", rejected)
+
+    def refuse(self, reason: str) -> None:
+        """Counts a request that was answered with an error."""
+        self._account.note_refused_request(reason)
+
+    def stats(self) -> Stats:
+        lines = self._account.lines()
+        rejected: dict[str, int] = {}
+        for line in lines:
+            for reason, count in line.rejected.items():
+                rejected[reason] = rejected.get(reason, 0) + count
+        received, stored, waiting = (sum(getattr(line, name) for line in lines) for name in ("received", "stored", "waiting"))
+        return Stats(
+            lines=lines,
+            received=received,
+            stored=stored,
+            rejected=dict(sorted(rejected.items())),
+            waiting=waiting,
+            gap=received - stored - sum(rejected.values()) - waiting,
+            refused_requests=self._account.refused_requests(),
+            log_bytes=self._log.bytes,
+            log_limit_bytes=self._log.limit_bytes,
+            trouble=self._trouble,
+        )
+
+    def note_retried(self, item: quarantine.Kept) -> None:
+        """A request of the quarantine is stored after all."""
+        if item.collected:
+            self._account.note_retried(item.signal, item.sender, item.records)
+
+    def close(self) -> None:
+        """Takes nothing more, stores what waits (unless the store refuses: it stays in the log), and ends. Idempotent."""
+        if self._closing.is_set():
+            return
+        self._log.close()  # first, so that the drainer finds all that was taken
+        self._closing.set()
+        if self._drainer.ident is not None:
+            self._drainer.join()
+        with suppress(OSError):  # a full disk: the earlier account holds, and what came after is in the log
+            self._checkpoint()
+
+    # --- draining -------------------------------------------------------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                closing = self._closing.is_set()
+                if self._log.unread_bytes():
+                    if not closing:
+                        self._log.wait(BATCH_BYTES, GATHER_S)
+                    with self._store.ingesting:
+                        self._take_in()
+                if self._unsettled and (closing or time.monotonic() - self._settled_at >= SETTLE_S):
+                    with self._store.ingesting:
+                        self._settle()
+                self._trouble = None
+                self._checkpoint_when_due()
+                if closing and not self._log.unread_bytes() and not self._unsettled:
+                    return
+            except Exception as error:
+                self._trouble = str(error) or type(error).__name__
+                if isinstance(error, StoreError | OSError):
+                    log.warning("the store does not take in what waits: %s", error)
+                else:
+                    log.exception("the collector failed")
+                if self._closing.is_set():
+                    return  # it is in the log, for the next time
+                self._closing.wait(RETRY_S)
+                continue
+            if not self._log.unread_bytes() and not self._closing.is_set():
+                self._log.wait(1, self._patience())
+
+    def _patience(self) -> float | None:
+        """Seconds until there is something to do though nothing comes in; None when there is not."""
+        if self._unsettled:
+            return max(self._settled_at + SETTLE_S - time.monotonic(), 0.0)
+        if self._done > self._account.position:
+            return max(self._saved_at + CHECKPOINT_S - time.monotonic(), 0.0)
+        return None
+
+    def _take_in(self) -> None:
+        """Inserts what waits, until it is less than a batch or SETTLE_S have passed."""
+        deadline = time.monotonic() + SETTLE_S
+        self._held = self._held or merges.hold(self._store)
+        self._unsettled = True
+        inserting: deque[_Inserting] = deque()
+        try:
+            while frames := self._log.next(BATCH_BYTES):
+                inserting.append(self._insert(frames))
+                if len(inserting) >= IN_FLIGHT:
+                    self._finish(inserting)
+                if self._log.unread_bytes() < BATCH_BYTES or time.monotonic() >= deadline:
+                    break
+            while inserting:
+                self._finish(inserting)
+        except BaseException:
+            for one in inserting:
+                for _, future in one.inserts:
+                    future.cancel()
+                    with suppress(BaseException):
+                        future.result()
+            self._log.rewind(self._done)
+            raise
+
+    def _settle(self) -> None:
+        settle(self._store)
+        refresh_prices(self._store)
+        self._unsettled = False
+        self._settled_at = time.monotonic()
+        if self._held:
+            self._held = False
+            merges.let_go(self._store)
+
+    def _insert(self, frames: list[Frame]) -> _Inserting:
+        inserts = [(batch, self._store.workers.submit(batch.insert, self._store)) for batch in _batches(frames)]
+        return _Inserting(frames, inserts, frames[-1].end)
+
+    def _finish(self, inserting: deque[_Inserting]) -> None:
+        one = inserting[0]
+        refused = [(batch.signal.name, batch.sender, item.records) for batch, future in one.inserts for item in future.result()]
+        inserting.popleft()
+        self._account.note_done([frame.head for frame in one.frames], refused)
+        self._done = one.end
+        for _, _, records in refused:
+            log.error("the engine refused %d records; they are set aside: clew retry tries them again", records)
+
+    def _checkpoint_when_due(self) -> None:
+        behind = self._log.bytes > self._log.limit_bytes // 4
+        if self._done > self._account.position and (behind or time.monotonic() - self._saved_at >= CHECKPOINT_S):
+            try:
+                self._checkpoint()
+            except OSError as error:
+                log.warning("the collector's account cannot be written: %s; what is stored stays in the log until it can", error)
+                self._saved_at = time.monotonic()
+
+    def _checkpoint(self) -> None:
+        sync_file_system(self._store.data_dir)
+        self._account.save(self._done)
+        self._log.forget(self._done)
+        self._saved_at = time.monotonic()
+
+
+def _batches(frames: Sequence[Frame]) -> list[Batch]:
+    """Frames as batches of one signal, encoding and sender each; frames without records are in none."""
+    found: dict[tuple[str, Encoding, str], list[Numbered]] = {}
+    for frame in frames:
+        head = frame.head
+        if head.records:
+            checked = Checked(quarantine.signal_named(head.signal), frame.body, head.records)
+            found.setdefault((head.signal, head.encoding, head.sender), []).append(Numbered(0, head.arrival_ns, checked))
+    return [
+        Batch(quarantine.signal_named(signal), encoding, sender, requests, collected=True)
+        for (signal, encoding, sender), requests in found.items()
+    ]
+
+
+def sync_file_system(folder: os.PathLike[str]) -> None:
+    """Everything written to the file system of ``folder`` is on disk when this returns."""
+    try:
+        syncfs = ctypes.CDLL(None, use_errno=True).syncfs
+    except (OSError, AttributeError):  # only Linux has it
+        os.sync()
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if syncfs(descriptor) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    finally:
+        os.close(descriptor)
