@@ -183,6 +183,8 @@ _NUMBERS: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
 )
 """What a scalar without quotes is, by the core schema of YAML 1.2; anything else is a text. Infinities are texts: JSON has none."""
 
+_HALF = re.compile("[\ud800-\udfff]")
+
 _TAGS: Mapping[str | None, str] = {
     None: "",
     "!": "text",
@@ -203,6 +205,7 @@ _ADVICE: tuple[tuple[str, str], ...] = (
     ("cannot start any token", "put a text that begins with this character in quotes"),
     ("'}'", "close the brackets, and inside { } and [ ] put templates in quotes"),
     ("']'", "close the brackets, and inside { } and [ ] put templates in quotes"),
+    ("escape code", "write the character itself"),
     ("quoted scalar", "close the quotes"),
     ("undefined alias", "name an anchor (&name) that stands before it, or put a text that begins with * in quotes"),
     ("expected <block end>", "indent the keys of one mapping, and the items of one list, alike"),
@@ -308,6 +311,10 @@ class _YamlReading(_Reading):
 
     def _scalar(self, event: Any, place: Place) -> Any:
         text: str = event.value
+        if _HALF.search(text):  # the parser in C refuses it by itself
+            self.refuse(
+                event.start_mark.line, event.start_mark.column, "found half a character (\\ud800 to \\udfff)", "write the character itself"
+            )
         if self._tag(event, place) == "text" or not (event.implicit[0] or event.tag):
             return text
         for pattern, convert in _NUMBERS:
@@ -359,8 +366,9 @@ def _no_constant(text: str) -> NoReturn:
 
 def _comma(text: str, position: int) -> str:
     before = text[:position].rstrip()
-    if before.endswith(",") and text[position : position + 1] in ("}", "]"):
-        return "remove the comma before it"
+    after = text[position:].lstrip(", \t\r\n")[:1]
+    if after in ("}", "]") and (before.endswith(",") or text[position : position + 1] == ","):
+        return "remove the comma before the bracket"
     if text[position : position + 1] == "'":
         return "use double quotes"
     return "correct the line"

@@ -189,4 +189,4 @@ def _missing(value: Any, name: str, step: str) -> str:
         return f"{name} has no {step}; {there}"
     if isinstance(value, (list, tuple)):
         return f"{name} is a list of {len(value)}; {step} is not one of its indexes{f' (0 to {len(value) - 1})' if value else ''}"
-    return f"{name} is {kind(value)}, so there is no {step} in it; {name} is as deep as it goes"
+    return f"{name} is {kind(value)}, so there is no {step} in it; read ${{{name}}} as a whole"
