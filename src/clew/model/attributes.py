@@ -39,6 +39,8 @@ AGENT_DESCRIPTION: Final = "gen_ai.agent.description"
 WORKFLOW_NAME: Final = "gen_ai.workflow.name"
 PERSONA: Final = "clew.persona"
 STAGE: Final = "clew.stage"
+NODE_TYPE: Final = "clew.node.type"
+NODE_VISIT: Final = "clew.node.visit"
 ERROR_TYPE: Final = "error.type"
 
 # A model call.
@@ -122,6 +124,8 @@ TABLE: tuple[Attribute, ...] = (
     Attribute(WORKFLOW_NAME, "string", "Workflow"),
     Attribute(PERSONA, "string", "Persona that acts", source="clew"),
     Attribute(STAGE, "string", "Stage of the workflow", source="clew"),
+    Attribute(NODE_TYPE, "string", "Type of the workflow's node", source="clew"),
+    Attribute(NODE_VISIT, "int", "How often the node has run in this run, this time included", source="clew"),
     Attribute(ERROR_TYPE, "string", "Class of the error: exception type, rate_limit or timeout", source=_OTEL),
     Attribute(REQUEST_MODEL, "string", "Model asked for"),
     Attribute(REQUEST_TEMPERATURE, "double", "Sampling temperature"),

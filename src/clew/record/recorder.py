@@ -192,6 +192,13 @@ class Recorder:
         writer = self.writer
         return True if writer is None else writer.flush(timeout)
 
+    def write(self) -> None:
+        """Write every span that has ended, in the caller's thread (some 25 microseconds): it then survives ``kill -9`` of this process. What
+        cannot be written is counted, as ever."""
+        writer = self.writer
+        if writer is not None:
+            writer.write()
+
     def close(self, timeout: float = FLUSH_TIMEOUT_S) -> bool:
         """Flush, give the exporter its time, and close the files. Later spans are written by the thread that ends them."""
         with self._lock:

@@ -108,6 +108,10 @@ class Writer:
         except queue.Empty:
             return False
 
+    def write(self) -> None:
+        """Take a turn in the caller's thread."""
+        self._take_turn(everything=False)
+
     def close(self, timeout: float) -> bool:
         done = self.flush(timeout)
         self._stopped = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 MASK: Final = "[redacted]"
@@ -85,8 +86,27 @@ _LOWER: Final = bytes(ord(chr(code).lower()) if code < 128 else code for code in
 _NAME_NEEDLES: Final = (b"pass", b"pwd", b"secret", b"token", b"key", b"auth", b"credential", b"cookie", b"jwt", b"connection", b"bearer")
 
 
+SHORTEST_HIDDEN: Final = 4
+"""Characters; a shorter text is part of too many others."""
+_hidden_texts: set[str] = set()
+_hidden: re.Pattern[str] | None = None
+
+
+def hide(texts: Iterable[str]) -> None:
+    """Mask these very texts too, wherever they appear, for as long as this process lives: secrets that were given to it. Also in the form
+    that they have inside JSON. Texts of fewer than :data:`SHORTEST_HIDDEN` characters are not masked."""
+    global _hidden
+    new = {text for text in texts if len(text) >= SHORTEST_HIDDEN} - _hidden_texts
+    if new:
+        _hidden_texts.update(new)
+        forms = {form for text in _hidden_texts for form in (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])}
+        _hidden = re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True))))
+
+
 def is_suspect(text: str) -> bool:
     """Whether ``text`` may hold a secret. False is certain, True is a reason to look closer. Some four nanoseconds per character."""
+    if _hidden is not None and _hidden.search(text):
+        return True
     data = text.encode("utf-8", "replace")
     if _RUN in data.translate(_CLASSES):  # every key format has a run of sixteen letters, digits, dashes and underscores
         return True
@@ -141,6 +161,8 @@ def _closely(text: str, depth: int) -> str:
             return json.dumps(clean, ensure_ascii=False, separators=(",", ":"))
         except (ValueError, RecursionError):  # cut, not JSON after all, or nested too deep
             pass
+    if _hidden is not None:
+        text = _hidden.sub(MASK, text)
     text = _FORMAT.sub(MASK, text)
     text = _SCHEME.sub(rf"\1{MASK}", text)
     text = _URL_PASSWORD.sub(rf"\1{MASK}", text)

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from clew.act.workflow.calls import ModelCall
 from clew.act.workflow.document import Document
+from clew.cost.prices import PriceBook
 from clew.errors import WorkflowError
 
 
@@ -29,6 +30,10 @@ class Running:
     base: Path
     """Directory that relative paths of the document start from."""
     run_document: RunDocument | None = None
+    prices: PriceBook | None = None
+    """For ``${run.cost_usd}``; None: the price data as installed."""
+    depth: int = 0
+    """Workflows around this one."""
     calls: list[ModelCall] = field(default_factory=list)
     """The model calls of the nodes that have ended so far, in the order they ended."""
     tries: set[Try] = field(default_factory=set)
@@ -52,6 +57,8 @@ class Visit:
     """Parameter, template, and what it became; None: nobody asks."""
     params: Any = None
     """The parameters, resolved."""
+    trace: Any = None
+    """What the trace noted when it began."""
     reached: set[str] = field(default_factory=set)
     """Keys of the shared store, not its own, that the node took without a template."""
 
