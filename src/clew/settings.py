@@ -66,6 +66,17 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _price(text: str) -> tuple[float, float]:
+    incoming, separator, outgoing = text.partition("/")
+    try:
+        prices = float(incoming), float(outgoing)
+    except ValueError:
+        prices = (-1.0, -1.0)
+    if not separator or not all(0 <= price < float("inf") for price in prices):
+        raise ValueError("expected two prices, input/output in USD per million tokens, such as 0.15/0.60")
+    return prices
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in choices:
@@ -109,6 +120,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("traceparent", ("TRACEPARENT",), None, str, "W3C trace context of the parent process."),
     Setting("propagate", ("CLEW_PROPAGATE",), True, _flag, "Carry the current span into threads, thread pools and process pools."),
     Setting("prices", ("CLEW_PRICES",), None, _path, "File with price overrides; default: prices.toml in the data directory."),
+    Setting("default_price", ("CLEW_DEFAULT_PRICE",), None, _price, "What a model without a price costs, as input/output in USD per million tokens, such as 0.15/0.60; default: it has none."),
     Setting("owner_wait_s", ("CLEW_OWNER_WAIT_S",), 10.0, _seconds, "Longest wait for the process that owns the store."),
     Setting("owner_linger_s", ("CLEW_OWNER_LINGER_S",), 10.0, _seconds, "Seconds the store's owner stays after its last client."),
     Setting("host", ("CLEW_HOST",), "127.0.0.1", str, "Address that clew serve listens on; any but this machine's own loopback demands API keys."),
@@ -145,3 +157,8 @@ def get(name: str, given: Any = None) -> Any:
         except ValueError as error:
             raise SettingError(f"{variable}={text!r} is not usable: {error}") from None
     return setting.default.expanduser() if isinstance(setting.default, Path) else setting.default
+
+
+def child_environment(given: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that Clew starts: this process's own, and over it what is given."""
+    return {**os.environ, **given}

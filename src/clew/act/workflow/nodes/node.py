@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import pocketflow
 from pydantic import BaseModel, ConfigDict
@@ -15,6 +15,9 @@ class Params(BaseModel):
     """Base of a node type's parameters: what a document may say under ``params``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+_Model: TypeAlias = type[BaseModel]  # inside the class below, `type` is the node's
 
 
 class NodeType(pocketflow.Node):  # type: ignore[misc]
@@ -37,7 +40,7 @@ class NodeType(pocketflow.Node):  # type: ignore[misc]
     """
 
     type: ClassVar[str]
-    Params: ClassVar[type[BaseModel]] = Params
+    Params: ClassVar[_Model] = Params
     outputs: ClassVar[Mapping[str, str]] = {}
     """Published key -> what it holds; empty: not known beforehand, so templates to any key pass the check."""
     kind: ClassVar[str] = "other"
