@@ -13,8 +13,10 @@ from clew.cli import invocation
 from clew.errors import ClewError, FilterError, QueryError, SettingError
 
 COMMANDS: dict[str, str] = {
+    "run": "Run a workflow.",
     "validate": "Check workflow documents: every mistake at once.",
     "graph": "Write a workflow as a Mermaid flowchart.",
+    "serve": "Receive telemetry from any program, and answer for the data directory.",
     "import": "Take OTLP files into the store.",
     "runs": "List the newest runs.",
     "show": "Show one run as a tree, with times, tokens, cost and errors.",

@@ -7,7 +7,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -49,6 +49,13 @@ class Overrides:
     version: str = ""
     """Name and date of the file; '' for none."""
     content: bytes = b""
+
+    def with_default(self, input: float, output: float) -> Overrides:
+        """With another price for models that have none, in USD per million tokens."""
+        rule = Rule(filled({"input": ((0, input),), "output": ((0, output),)}), source="override")
+        name = f"default price {input:g}/{output:g}"
+        version = ", ".join(filter(None, [self.version, name]))
+        return replace(self, default=rule, version=version, content=self.content + name.encode())
 
 
 def read_overrides(path: Path) -> Overrides:

@@ -44,20 +44,23 @@ class PriceBook:
     """All prices known to this process. Cheap to make; price data is loaded on the first look-up (about 0.4 s).
 
     :param override: the user's file, or None for none
+    :param default: USD per million tokens, in and out, of a model that has no price otherwise; stands above the file's default_price
     :raises PriceError: the override file cannot be read or used
     """
 
-    def __init__(self, override: Path | None = None) -> None:
-        self._overrides = read_overrides(override) if override is not None else Overrides()
+    def __init__(self, override: Path | None = None, *, default: tuple[float, float] | None = None) -> None:
+        overrides = read_overrides(override) if override is not None else Overrides()
+        self._overrides = overrides if default is None else overrides.with_default(*default)
         self._found: dict[tuple[str | None, str], Tariff | None] = {}
         self._snapshot: DataSnapshot | None = None
 
     @classmethod
     def from_settings(cls, data_dir: Path) -> PriceBook:
-        """With the override file that the setting ``prices`` names, else with prices.toml of ``data_dir`` if there is one."""
+        """With the override file that the setting ``prices`` names, else with prices.toml of ``data_dir`` if there is one; and with the
+        setting ``default_price``."""
         named: Path | None = settings.get("prices")
         usual = data_dir / OVERRIDE_FILE
-        return cls(named if named is not None else usual if usual.exists() else None)
+        return cls(named if named is not None else usual if usual.exists() else None, default=settings.get("default_price"))
 
     @property
     def version(self) -> str:
