@@ -68,6 +68,12 @@ class Client:
                     connection, hello = found
                     if hello.version == address.own_version() and hello.prices == address.price_mark(data_dir, prices):
                         return cls(connection, hello, data_dir)
+                    if hello.url:  # a server stays
+                        connection.close()
+                        raise StoreBusy(
+                            f"{data_dir} is served by process {hello.pid} at {hello.url} with Clew {hello.version} and the prices "
+                            f"{hello.prices or '(none of your own)'}; this is Clew {address.own_version()}: stop the server, or use the same"
+                        )
                     with connection, suppress(OSError):  # it may just have left
                         connection.sendall(frame(Leave()))
                     busy = StoreBusy(

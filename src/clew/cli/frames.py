@@ -24,6 +24,8 @@ class Hello(msgspec.Struct, tag=True, frozen=True):
     version: str
     prices: str
     """Which price override file it reads, with its age and size."""
+    url: str = ""
+    """Address of a server, which stays whoever comes; empty for an owner that the command line started."""
 
 
 class Request(msgspec.Struct, tag=True, frozen=True):

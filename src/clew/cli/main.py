@@ -26,6 +26,8 @@ COMMANDS: dict[str, str] = {
     "sql": "Run a read-only SQL query.",
     "tail": "Follow what programs record, live.",
     "doctor": "Check the store, the spool and what was lost.",
+    "retry": "Try again what the engine refused.",
+    "keys": "Make, list and remove the API keys of clew serve.",
 }
 """Each in the module of its name (``import_`` for ``import``), loaded when it is used."""
 

@@ -15,7 +15,9 @@ from typing import Any, BinaryIO, Generic, TypeVar, cast
 
 from clew.cli.frames import is_closed
 from clew.errors import StoreError
-from clew.observe.ingest import files, spool
+from clew.observe.ingest import batch, files, spool
+from clew.observe.ingest.collector import Collector, Stats, account_of, stats_of
+from clew.observe.ingest.quarantine import Kept
 from clew.observe.query import costs, health, oddities, runs, search, sql, traces
 from clew.observe.store.store import Store
 
@@ -35,6 +37,8 @@ class Call:
     stopping: threading.Event
     report: Callable[[int, int, int], None]
     descriptors: list[int] = field(default_factory=list)
+    collector: Collector | None = None
+    """Of a server."""
 
     def check(self) -> None:
         """:raises Cancelled: there is no reason to go on"""
@@ -69,7 +73,7 @@ def _sweep(call: Call) -> spool.Swept | None:
     if not call.store.ingesting.acquire(timeout=IMPORT_WAIT_S):
         return None
     try:
-        return spool.sweep(call.store)
+        return spool.sweep(call.store, compact=call.collector is None)
     finally:
         call.store.ingesting.release()
 
@@ -113,6 +117,26 @@ def _import(call: Call, *, name: str, path: bytes) -> files.Taken:
     return files.import_file(call.store, source, name=name, progress=progress)
 
 
+def _retry(call: Call, *, names: list[str]) -> list[batch.Retried]:
+    if call.collector is not None:
+        return batch.retry(call.store, names, call.collector.note_retried)
+    account = account_of(call.store)
+
+    def note(item: Kept) -> None:
+        if item.collected:
+            account.note_retried(item.signal, item.sender, item.records)
+            account.keep()
+
+    return batch.retry(call.store, names, note)
+
+
+def _collected(call: Call) -> Stats:
+    """The collector's account, also where no server runs: then what waits in the log is left out, since only a server drains it."""
+    if call.collector is not None:
+        return call.collector.stats()
+    return stats_of(account_of(call.store))
+
+
 SWEEP = Operation("sweep", _sweep, spool.Swept | None)
 IMPORT = Operation("import", _import, files.Taken)
 RUNS = Operation("runs", _of_store(runs.runs), list[runs.Run])
@@ -123,8 +147,11 @@ ODDITIES = Operation("oddities", _of_store(oddities.oddities), oddities.Oddities
 SEARCH = Operation("search", _of_store(search.search), search.Hits)
 COSTS = Operation("costs", _of_store(costs.costs), costs.Costs)
 SQL = Operation("sql", _of_store(sql.sql), sql.Table)
+RETRY = Operation("retry", _retry, list[batch.Retried])
+COLLECTED = Operation("collected", _collected, Stats)
 HEALTH = Operation("health", _of_store(health.health), health.Health)
 
 TABLE: dict[str, Operation[Any]] = {
-    operation.name: operation for operation in (SWEEP, IMPORT, RUNS, TRACE, CONTENTS, ATTRIBUTES, ODDITIES, SEARCH, COSTS, SQL, HEALTH)
+    operation.name: operation
+    for operation in (SWEEP, IMPORT, RUNS, TRACE, CONTENTS, ATTRIBUTES, ODDITIES, SEARCH, COSTS, SQL, RETRY, COLLECTED, HEALTH)
 }

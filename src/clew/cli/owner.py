@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import logging
 import logging.handlers
+import math
 import os
 import select
 import signal
@@ -17,6 +18,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -27,9 +29,10 @@ import msgspec
 
 from clew import settings
 from clew.cli import address
-from clew.cli.frames import Closed, Failure, Hello, Leave, Progress, Request, Result, frame, receive_from_client
+from clew.cli.frames import Closed, Failure, Hello, Leave, Progress, Request, Result, frame, receive_from_client, receive_from_owner
 from clew.cli.operations import TABLE, Call, Cancelled
 from clew.errors import ClewError, StoreBusy, StoreError, StoreUnavailable
+from clew.observe.ingest.collector import Collector
 from clew.observe.store.store import Store
 
 MOST_CLIENTS = 64
@@ -49,13 +52,27 @@ log = logging.getLogger("clew.owner")
 
 
 class Owner:
-    """Serves an open store on a listening socket until nobody has asked for ``linger_s`` seconds, or stop() is called."""
+    """Serves an open store on a listening socket until nobody has asked for ``linger_s`` seconds, or stop() is called.
 
-    def __init__(self, store: Store, listener: socket.socket, hello: Hello, *, linger_s: float) -> None:
+    :param hello: makes the first word to each client
+    :param linger_s: None for a server, which stays until stop(), also when a client asks it to leave
+    :param collector: of a server
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        listener: socket.socket,
+        hello: Callable[[], Hello],
+        *,
+        linger_s: float | None,
+        collector: Collector | None = None,
+    ) -> None:
         self._store = store
         self._listener = listener
         self._hello = hello
         self._linger_s = linger_s
+        self._collector = collector
         self._connections: dict[socket.socket, bool] = {}
         """Each with whether a request of it is being served."""
         self._lock = threading.Lock()
@@ -71,19 +88,20 @@ class Owner:
 
     def serve(self) -> None:
         """Returns when every client has been answered and nobody new came."""
-        deadline = time.monotonic() + max(FIRST_CLIENT_S, self._linger_s)
+        linger_s = math.inf if self._linger_s is None else self._linger_s
+        deadline = time.monotonic() + max(FIRST_CLIENT_S, linger_s)
         threads = ThreadPoolExecutor(MOST_CLIENTS, "client")
         try:
             while not self._leaving.is_set():
                 with self._lock:
                     busy = bool(self._connections)
-                wait_s = None if busy else max(0.0, deadline - time.monotonic())
+                wait_s = None if busy or deadline == math.inf else max(0.0, deadline - time.monotonic())
                 ready, _, _ = select.select([self._listener, self._woken], [], [], wait_s)
                 if self._woken in ready:
                     self._woken.recv(4096)
                     with self._lock:
                         if not self._connections:
-                            deadline = time.monotonic() + self._linger_s
+                            deadline = time.monotonic() + linger_s
                 elif self._listener in ready:
                     connection, _ = self._listener.accept()
                     with self._lock:
@@ -120,12 +138,13 @@ class Owner:
 
     def _answer(self, connection: socket.socket) -> None:
         try:
-            connection.sendall(frame(self._hello))
+            connection.sendall(frame(self._hello()))
             while not self._leaving.is_set():
                 request, descriptors = receive_from_client(connection)
                 if isinstance(request, Leave):
                     log.info("asked to leave")
-                    self._leave()
+                    if self._linger_s is not None:
+                        self._leave()
                     return
                 with self._lock:
                     self._connections[connection] = True
@@ -163,7 +182,9 @@ class Owner:
         try:
             if operation is None:
                 raise StoreError(f"the store's owner knows no operation {request.operation!r}")
-            value = operation.serve(Call(self._store, connection, self._stopping, report, descriptors), **request.arguments)
+            value = operation.serve(
+                Call(self._store, connection, self._stopping, report, descriptors, self._collector), **request.arguments
+            )
             return frame(Result(msgspec.Raw(msgspec.msgpack.encode(value))))
         except Cancelled as error:
             log.info("%s: %s", request.operation, error)
@@ -216,35 +237,65 @@ def main(arguments: list[str] | None = None) -> None:
 def _open(given: Any) -> tuple[Hello, Owner, Store]:
     data_dir: Path = given.data_dir
     linger_s = settings.get("owner_linger_s", given.linger_s)
-    store = _own(data_dir, given.prices, settings.get("owner_wait_s", given.wait_s))
+    store = own(data_dir, given.prices, settings.get("owner_wait_s", given.wait_s))
     try:
         _write_log(data_dir / "owner.log")
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            path = address.place_socket(data_dir)
-            listener.bind(os.fspath(path))
-            path.chmod(0o600)
-            listener.listen(MOST_CLIENTS)
-        except OSError as error:
-            raise StoreUnavailable(f"the store's owner cannot listen in {data_dir}: {error.strerror}") from None
+        listener = listen(data_dir)
     except BaseException:
         store.close()
         raise
     os.chdir(data_dir)  # the directory that the client happened to be in stays free
     hello = Hello(os.getpid(), address.own_version(), address.price_mark(data_dir, given.prices))
-    return hello, Owner(store, listener, hello, linger_s=linger_s), store
+    return hello, Owner(store, listener, lambda: hello, linger_s=linger_s), store
 
 
-def _own(data_dir: Path, prices: Path | None, wait_s: float) -> Store:
-    """Opens the store, or leaves it to the process that has it: one that answers is served by, one that is closing is waited for."""
+def listen(data_dir: Path) -> socket.socket:
+    """The socket on which the owner of a data directory answers. Call it only with the store open.
+
+    :raises StoreUnavailable: it cannot be made
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path = address.place_socket(data_dir)
+        listener.bind(os.fspath(path))
+        path.chmod(0o600)
+        listener.listen(MOST_CLIENTS)
+    except OSError as error:
+        listener.close()
+        raise StoreUnavailable(f"the store's owner cannot listen in {data_dir}: {error.strerror}") from None
+    return listener
+
+
+def own(data_dir: Path, prices: Path | None, wait_s: float, *, insist: bool = False) -> Store:
+    """Opens the store, or leaves it to the process that has it: one that answers is served by, one that is closing is waited for.
+
+    :param insist: ask an owner that the command line started to leave, and wait for that
+    :raises StoreBusy: another process has it
+    """
     deadline = time.monotonic() + wait_s
     while True:
         try:
             return Store.open(data_dir, prices=prices)
         except StoreBusy:
-            if _answers(data_dir) or time.monotonic() >= deadline:
+            leaves = insist and _ask_to_leave(data_dir)
+            if (not leaves and _answers(data_dir)) or time.monotonic() >= deadline:
                 raise
         time.sleep(0.05)
+
+
+def _ask_to_leave(data_dir: Path) -> bool:
+    """Whether the owner is one that leaves when it is asked."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(1.0)
+        try:
+            connection.connect(os.fspath(address.socket_path(data_dir)))
+            hello = receive_from_owner(connection)
+            if not isinstance(hello, Hello) or hello.url:
+                return False
+            connection.sendall(frame(Leave()))
+        except (OSError, Closed):
+            return False
+    return True
 
 
 def _answers(data_dir: Path) -> bool:

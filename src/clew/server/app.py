@@ -8,18 +8,19 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
 
+from clew.observe.ingest.collector import Collector
 from clew.observe.store.store import Store
 from clew.server import answers
-from clew.server.routes import health
+from clew.server.routes import health, stats
 from clew.server.served import Served
 
-ROUTERS: tuple[APIRouter, ...] = (health.router,)
+ROUTERS: tuple[APIRouter, ...] = (health.router, stats.router)
 """Each file of routes/ declares one ``router``; to add one is to list it here."""
 
 
-def app(store: Store) -> FastAPI:
-    """The server of an open store, as an ASGI app. It closes its own threads when it shuts down, and leaves the store open."""
-    served = Served(store)
+def app(store: Store, collector: Collector | None = None) -> FastAPI:
+    """The server of an open store, as an ASGI app. It closes its own threads when it shuts down, and leaves store and collector open."""
+    served = Served(store, collector)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar, cast
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from clew.observe.ingest.collector import Collector
 from clew.observe.store.store import Store
 
 READERS = 4
@@ -24,8 +25,10 @@ T = TypeVar("T")
 class Served:
     """An open store as the routes see it."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, collector: Collector | None = None) -> None:
         self.store = store
+        self.collector = collector
+        """None where nothing is received."""
         self._readers = ThreadPoolExecutor(READERS, "clew-ask")
 
     async def ask(self, question: Callable[Concatenate[Store, P], T], /, *arguments: P.args, **named: P.kwargs) -> T:

@@ -133,10 +133,16 @@ class Signal(NamedTuple):
     resources: str
     scopes: str
     records: str
+    service: str
+    """Of gRPC; its one method is Export."""
 
 
-TRACES = Signal("traces", "ExportTraceServiceRequest", "resource_spans", "scope_spans", "spans")
-LOGS = Signal("logs", "ExportLogsServiceRequest", "resource_logs", "scope_logs", "log_records")
+TRACES = Signal(
+    "traces", "ExportTraceServiceRequest", "resource_spans", "scope_spans", "spans", "opentelemetry.proto.collector.trace.v1.TraceService"
+)
+LOGS = Signal(
+    "logs", "ExportLogsServiceRequest", "resource_logs", "scope_logs", "log_records", "opentelemetry.proto.collector.logs.v1.LogsService"
+)
 SIGNALS = (TRACES, LOGS)
 
 

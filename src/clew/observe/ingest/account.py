@@ -38,7 +38,8 @@ class Entry:
         return self.received - self.stored - sum(self.rejected.values()) - self.waiting
 
 
-class Line(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Line:
     """One line of the account, as it is shown and kept."""
 
     signal: str
@@ -140,6 +141,13 @@ class Account:
             new.unlink(missing_ok=True)
             raise
         self.position = position
+
+    def keep(self) -> None:
+        """Keeps the account on disk as it is, for the same place in the log. Only where no collector is working.
+
+        :raises OSError: it cannot be written; the earlier account stays
+        """
+        self.save(self.position)
 
     def _entry(self, signal: str, sender: str) -> Entry:
         entry = self._entries.get((signal, sender))

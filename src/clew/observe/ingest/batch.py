@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from clew.errors import StoreError, StoreUnavailable
 from clew.observe.ingest import quarantine
+from clew.observe.store.prices import refresh_prices
+from clew.observe.store.settle import settle
 from clew.observe.store.store import Encoding, Store
 from clew.wire.check import Checked, canonical_json, stamp_json, stamp_protobuf
 from clew.wire.otlp import Signal
@@ -97,14 +99,33 @@ class Batch:
         return [Refused(request.line, request.checked.records, reason)]
 
 
-def retry(store: Store, item: quarantine.Kept) -> str | None:
-    """Tries one request of the quarantine again, and takes it out when it is stored; else gives the engine's reason.
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """One request of the quarantine that was tried again."""
 
+    name: str
+    records: int
+    reason: str | None
+    """Why it was refused again; None when it is stored."""
+
+
+def retry(store: Store, names: Sequence[str], stored: Callable[[quarantine.Kept], None]) -> list[Retried]:
+    """Tries requests of the quarantine again, all of them when ``names`` is empty, and takes out those that are stored now.
+
+    :param stored: told of each one that is stored, for the collector's account
+    :raises NotFound: there is none of that name
     :raises StoreUnavailable: the store cannot be written
     """
-    request = Numbered(0, item.arrival_ns or 1, quarantine.request_of(store.data_dir, item))
-    refused = Batch(request.checked.signal, item.encoding, item.sender, [request], item.collected).insert(store)
-    if refused:
-        return refused[0].reason
-    quarantine.discard(store.data_dir, item.name)
-    return None
+    items = [quarantine.one(store.data_dir, name) for name in names] if names else quarantine.kept(store.data_dir)
+    tried = []
+    with store.ingesting:
+        for item in items:
+            request = Numbered(0, item.arrival_ns or 1, quarantine.request_of(store.data_dir, item))
+            refused = Batch(request.checked.signal, item.encoding, item.sender, [request], item.collected).insert(store)
+            if not refused:
+                stored(item)
+                quarantine.discard(store.data_dir, item.name)
+            tried.append(Retried(item.name, item.records, refused[0].reason if refused else None))
+        settle(store)
+        refresh_prices(store)
+    return tried

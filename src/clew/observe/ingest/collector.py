@@ -118,24 +118,7 @@ class Collector:
         self._account.note_refused_request(reason)
 
     def stats(self) -> Stats:
-        lines = self._account.lines()
-        rejected: dict[str, int] = {}
-        for line in lines:
-            for reason, count in line.rejected.items():
-                rejected[reason] = rejected.get(reason, 0) + count
-        received, stored, waiting = (sum(getattr(line, name) for line in lines) for name in ("received", "stored", "waiting"))
-        return Stats(
-            lines=lines,
-            received=received,
-            stored=stored,
-            rejected=dict(sorted(rejected.items())),
-            waiting=waiting,
-            gap=received - stored - sum(rejected.values()) - waiting,
-            refused_requests=self._account.refused_requests(),
-            log_bytes=self._log.bytes,
-            log_limit_bytes=self._log.limit_bytes,
-            trouble=self._trouble,
-        )
+        return stats_of(self._account, self._log.bytes, self._log.limit_bytes, self._trouble)
 
     def note_retried(self, item: quarantine.Kept) -> None:
         """A request of the quarantine is stored after all."""
@@ -252,6 +235,36 @@ class Collector:
         self._account.save(self._done)
         self._log.forget(self._done)
         self._saved_at = time.monotonic()
+
+
+def stats_of(account: Account, log_bytes: int = 0, log_limit_bytes: int = 0, trouble: str | None = None) -> Stats:
+    """The figures of an account."""
+    lines = account.lines()
+    rejected: dict[str, int] = {}
+    for line in lines:
+        for reason, count in line.rejected.items():
+            rejected[reason] = rejected.get(reason, 0) + count
+    received, stored, waiting = (sum(getattr(line, name) for line in lines) for name in ("received", "stored", "waiting"))
+    return Stats(
+        lines=lines,
+        received=received,
+        stored=stored,
+        rejected=dict(sorted(rejected.items())),
+        waiting=waiting,
+        gap=received - stored - sum(rejected.values()) - waiting,
+        refused_requests=account.refused_requests(),
+        log_bytes=log_bytes,
+        log_limit_bytes=log_limit_bytes,
+        trouble=trouble,
+    )
+
+
+def account_of(store: Store) -> Account:
+    """The account in the data directory of a store that no collector is working for.
+
+    :raises StoreUnavailable: it is damaged
+    """
+    return Account(store.data_dir / "wal" / "account.json")
 
 
 def _batches(frames: Sequence[Frame]) -> list[Batch]:

@@ -47,6 +47,27 @@ def sweep(store: Store, *, compact: bool = True) -> Swept:
     return Swept(len(swept), sum(s.spans for s in swept), sum(s.logs for s in swept), sum(s.faulty for s in swept))
 
 
+class Watch:
+    """Sweeps when there is something new, and else only lists a folder: for a server that looks every second."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._seen: dict[str, int] = {}
+
+    def look(self) -> Swept | None:
+        """What a sweep took in; None when nothing has been written and no process has ended since the last look."""
+        sizes = {path.name: path.stat().st_size for path in self._segments()}
+        if all(self._seen.get(name) == size for name, size in sizes.items()) and not any(map(_is_free, self._segments())):
+            self._seen = sizes
+            return None
+        swept = sweep(self._store, compact=False)
+        self._seen = sizes
+        return swept
+
+    def _segments(self) -> list[Path]:
+        return list((self._store.data_dir / "spool").glob("*.jsonl"))
+
+
 def _take(store: Store, path: Path, offset: int, *, compact: bool) -> Swept:
     finished = _is_free(path)  # asked before reading: what is written until then is read
     with path.open("rb") as stream, Intake(store, sender=f"spool:{path.name}", compact=compact) as intake:

@@ -72,4 +72,6 @@ def _busy(path: Path) -> str:
     who = holder(path)
     since = "" if who is None else f" since {time.strftime('%H:%M:%S', time.localtime(who.get('since', 0)))}"
     process = "another process" if who is None else f"process {who.get('pid')}"
+    if who is not None and who.get("url"):
+        return f"{path.parent} is served by {process} at {who['url']}{since}; use that, or stop it, then run this again"
     return f"{path.parent} is in use by {process}{since}; wait for it, or stop it, then run this again"
