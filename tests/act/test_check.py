@@ -16,7 +16,9 @@ from clew.act.workflow.check import checked, problems
 from clew.act.workflow.document import Document
 from clew.act.workflow.draft import RESERVED
 from clew.act.workflow.inputs import inputs_for
+from clew.act.workflow.metrics import run_figures
 from clew.act.workflow.nodes import node
+from clew.act.workflow.reads import RUN_KEYS
 from clew.act.workflow.source import of, parsed, read
 from clew.errors import DocumentError
 
@@ -371,12 +373,27 @@ def test_templates_of_loops_errors_and_batches() -> None:
     ]
 
 
+def test_the_figures_of_a_run_are_those_that_it_has() -> None:
+    assert set(run_figures([])) == set(RUN_KEYS)
+
+
 @pytest.mark.parametrize("name", ["run", "inputs", "index", "b"])
 def test_the_item_of_a_batch_has_a_name_of_its_own(name: str) -> None:
     found = nodes(f"id: a, type: rough, batch: {{items: '${{item}}', as: {name}}}", "id: b, type: rough", edges="{from: a, to: b}")
     what = "a node" if name == "b" else "something else"
     assert f"nodes[0].batch.as (line 2): {name} means {what} already; choose another name for the item" in found
     assert any("items (line 2): ${item}: item is there only" in problem for problem in found)
+
+
+def test_a_batch_runs_over_a_list_and_ends_in_one_way() -> None:
+    for items, value in (("5", "5"), ("x", '"x"'), ('"x ${inputs}"', '"x ${inputs}"'), ("{a: 1}", '{"a": 1}'), ("", "null")):
+        assert nodes(f"id: a, type: rough, batch: {{items: {items}}}") == [
+            f"nodes[0].batch.items (line 2): {value} is not usable; expected a list, or one template of a list"
+        ]
+    batch = "id: b, type: choose, batch: {items: [1]}"
+    assert nodes(A, batch, C, edges="{from: a, to: b}, {from: b, to: c, action: good}") == [
+        'edges[1].action (line 6): a batch never ends with "good"; its actions are default, error'
+    ]
 
 
 @pytest.mark.parametrize("name", RESERVED)

@@ -45,6 +45,7 @@ class Input(Part):
     required: bool = True
     """Ignored where there is a default."""
     default: Any = None
+    """Stands in when nothing is given."""
     secret: bool = False
     """The value is masked wherever it would be written: record, traces, messages."""
 

@@ -160,7 +160,7 @@ def _no_node(place: tuple[str | int, ...], name: str, ids: Collection[str]) -> M
 
 
 def _edges(draft: Draft, flow: Flow, chooses: Callable[[str | None], bool]) -> Iterator[Mistake]:
-    types = {node.id: node.type for node in draft.nodes}
+    nodes = {node.id: node for node in draft.nodes}
     taken: dict[tuple[str, str], DraftEdge] = {}
     for edge in draft.edges:
         for key, name in (("from", edge.source), ("to", edge.target)):
@@ -173,11 +173,13 @@ def _edges(draft: Draft, flow: Flow, chooses: Callable[[str | None], bool]) -> I
                 f"edges[{first.place[-1]}] leads from {edge.source} with action {edge.action} already, to {first.target}; "
                 "give one of them another action, or remove it",
             )
-        if edge.source in types and edge.action not in (DEFAULT, ERROR) and not chooses(types[edge.source]):
+        node = nodes.get(edge.source)
+        if node is not None and edge.action not in (DEFAULT, ERROR) and (node.batch is not None or not chooses(node.type)):
             actions = (DEFAULT, ERROR)
+            what = "a batch" if node.batch is not None else f"a node of type {node.type}"
             yield Mistake(
                 (*edge.place, "action"),
-                f"a node of type {types[edge.source]} never ends with {shown(edge.action)}; {hint(edge.action, actions, 'its actions')}",
+                f"{what} never ends with {shown(edge.action)}; {hint(edge.action, actions, 'its actions')}",
                 nearest(edge.action, actions),
             )
 

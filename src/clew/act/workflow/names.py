@@ -7,12 +7,16 @@ from collections.abc import Iterable
 
 MOST_NAMES = 12
 """Names that a message lists; more do not help."""
+MOST_COMPARED = 2000
+"""Names that one is compared with, some 10 ms; among more none is the nearest."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The one of ``known`` that was probably meant; None when nothing is close."""
     folded: dict[str, str] = {}
     for candidate in known:
+        if len(folded) == MOST_COMPARED:
+            return None
         folded.setdefault(candidate.lower(), candidate)
     found = difflib.get_close_matches(name[:200].lower(), folded, 1, 0.6)
     return folded[found[0]] if found else None

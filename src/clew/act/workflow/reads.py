@@ -14,8 +14,8 @@ from clew.act.workflow.problem import Place, shown
 from clew.act.workflow.shape import Mistake
 from clew.act.workflow.templates import Malformed, Reference, parse, texts
 
-RUN_KEYS = ("cost_usd", "tokens")
-"""What ``${run…}`` holds: the sum so far, as a number; ``cost_usd`` is null while a call has no price."""
+RUN_KEYS = ("calls", "tokens", "input_tokens", "output_tokens", "cost_usd", "partial_cost_usd", "unpriced_models")
+"""What ``${run...}`` holds: see :func:`clew.act.workflow.metrics.run_figures`."""
 BATCH_KEYS = ("results", "count", "failed")
 ERROR_KEYS = ("error", "error_type")
 """What a failed node holds whose ``error`` edge was taken."""
@@ -47,7 +47,7 @@ def mistakes(draft: Draft, flow: Flow, publishes: Publishes) -> Iterator[Mistake
         yield from reads.value((*node.place, "params"), params, _Reader(node, node.item_name, node.type))
         yield from reads.value((*node.place, "fallback"), node.fallback, _Reader(node, node.item_name, node.type))
         if node.batch is not None:
-            yield from _batch_name(draft, node)
+            yield from _batch(node, flow.ids)
             yield from reads.value((*node.place, "batch", "items"), node.batch.get("items"), _Reader(node, None, node.type))
     for name, output in draft.outputs.items():
         short = not isinstance(output, dict)
@@ -55,11 +55,15 @@ def mistakes(draft: Draft, flow: Flow, publishes: Publishes) -> Iterator[Mistake
         yield from reads.value(("outputs", name) if short else ("outputs", name, "value"), value, _Reader(None, None, None))
 
 
-def _batch_name(draft: Draft, node: DraftNode) -> Iterator[Mistake]:
+def _batch(node: DraftNode, ids: Collection[str]) -> Iterator[Mistake]:
     name = node.item_name
-    if name in ("inputs", "run", "index") or any(name == other.id for other in draft.nodes):
+    if name in ("inputs", "run", "index") or name in ids:
         what = "a node" if name not in ("inputs", "run", "index") else "something else"
         yield Mistake((*node.place, "batch", "as"), f"{name} means {what} already; choose another name for the item")
+    items = (node.batch or {}).get("items", [])
+    is_template = isinstance(items, str) and len(pieces := parse(items)) == 1 and not isinstance(pieces[0], str)
+    if not isinstance(items, list) and not is_template:
+        yield Mistake((*node.place, "batch", "items"), f"{shown(items)} is not usable; expected a list, or one template of a list")
 
 
 class _Reads:
