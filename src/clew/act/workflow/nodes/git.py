@@ -62,7 +62,7 @@ class GitNode(node.NodeType):
         tags: bool = False
         """Of ``push``: with the tags."""
         author: str | None = None
-        """Of ``commit`` and ``merge``: ``Name <address>`` instead of git's own settings, also as the committer."""
+        """Of what makes a commit or an annotated tag: ``Name <address>`` instead of git's own settings, also as the committer."""
         timeout_s: Annotated[float, Field(gt=0)] = 300.0
 
         @model_validator(mode="after")
@@ -252,7 +252,7 @@ OPERATIONS: Final[dict[str, GitOperation]] = {
     ),
     "tag": GitOperation(
         _tag,
-        takes=("name", "message", "ref"),
+        takes=("name", "message", "ref", "author"),
         publishes=(("tags", "The tags, when none is made"),),
         read=lambda output, params, _: _lines("tags")(output) if params.name is None else {},
     ),
@@ -273,7 +273,7 @@ OPERATIONS: Final[dict[str, GitOperation]] = {
         needs=("ref",),
     ),
     "fetch": GitOperation(lambda p: ["fetch", "--quiet", *_some(p.remote)], takes=("remote",)),
-    "pull": GitOperation(lambda p: ["pull", "--quiet", "--no-edit", *_fast_forward(p), *_some(p.remote)], takes=("remote", "fast_forward")),
+    "pull": GitOperation(lambda p: ["pull", "--quiet", "--no-edit", *_fast_forward(p), *_some(p.remote)], takes=("remote", "fast_forward", "author")),
     "push": GitOperation(
         lambda p: ["push", "--quiet", *(["--tags"] if p.tags else []), p.remote or "origin", *_some(p.ref)],
         takes=("remote", "ref", "tags"),
