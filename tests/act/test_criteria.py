@@ -12,10 +12,10 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -152,8 +152,8 @@ def collectors(ran: Ran) -> dict[str, int]:
         found: dict[str, int] = ran.json["result"]["collectors"]
         return found
     (line,) = [line for line in ran.out.splitlines() if line.startswith("collectors: ")]
-    found = json.loads(line.removeprefix("collectors: "))
-    return found
+    written: dict[str, int] = json.loads(line.removeprefix("collectors: "))
+    return written
 
 
 def test_criterion_1_text_output_makes_no_metrics_collector(plain: Ran) -> None:
@@ -204,7 +204,7 @@ def test_criterion_5_node_timing_is_monotonic(monkeypatch: pytest.MonkeyPatch) -
 class Publishes:
     """A node of no library, as any may be wrapped: writes what it used to the shared store."""
 
-    successors: dict[str, Any] = {}
+    successors: ClassVar[dict[str, Any]] = {}
 
     def _run(self, shared: dict[str, Any]) -> str:
         shared["llm_usage"] = {"model": "gpt-4o-mini", "input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
@@ -224,7 +224,7 @@ def test_criterion_6_the_wrapper_looks_at_llm_usage() -> None:
 class Silent:
     """Does nothing."""
 
-    successors: dict[str, Any] = {}
+    successors: ClassVar[dict[str, Any]] = {}
 
     def _run(self, shared: dict[str, Any]) -> None:
         return None
@@ -381,8 +381,9 @@ def test_criterion_30_a_failed_run_has_its_metrics(failed: Ran) -> None:
 
 
 @pytest.fixture(params=["good", "failed", "quiet"])
-def any_run(request: pytest.FixtureRequest) -> Iterator[Ran]:
-    yield request.getfixturevalue(request.param)
+def any_run(request: pytest.FixtureRequest) -> Ran:
+    found: Ran = request.getfixturevalue(request.param)
+    return found
 
 
 def test_what_is_written_fits_the_published_schema(any_run: Ran) -> None:

@@ -109,8 +109,16 @@ class Writer:
             return False
 
     def write(self) -> None:
-        """Take a turn in the caller's thread."""
-        self._take_turn(everything=False)
+        """Write the spans that have ended, in the caller's thread; start records and the account are left to the writer's next turn."""
+        if not self._turn.acquire(timeout=5.0):
+            return
+        try:
+            while self.recorder.finished:
+                self._write_finished()
+        except Exception:
+            fault("writing spans")
+        finally:
+            self._turn.release()
 
     def close(self, timeout: float) -> bool:
         done = self.flush(timeout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -129,7 +130,7 @@ def _made(node: Node, node_type: type[NodeType]) -> Any:
     made: Any = node_type()
     if node.retry is not None or node.timeout_s is not None or node.fallback is not None:
         made = AttemptsNodeWrapper(made, retry=node.retry, timeout_s=node.timeout_s, fallback=node.fallback)
-    made = TemplateAwareNodeWrapper(made, node.params)
+    made = TemplateAwareNodeWrapper(made, node.params, verbatim=node_type.verbatim)
     if node.batch is not None:
         made = TemplateAwareNodeWrapper(BatchNodeWrapper(made, node.batch), {ITEMS: node.batch.items})
     return made
@@ -148,11 +149,11 @@ def output_values(document: Document) -> dict[str, Any]:
 
 def _mistakes(document: Document, types: Mapping[str, type[NodeType]]) -> list[str]:
     """What would keep the flow from being built."""
-    ids = [node.id for node in document.nodes]
+    ids = Counter(node.id for node in document.nodes)
     found = [
         f"node {node.id}: there is no type {node.type!r}; {hint(node.type, types)}" for node in document.nodes if node.type not in types
     ]
-    found += [f"node {node_id}: the id is used twice" for node_id in dict.fromkeys(ids) if ids.count(node_id) > 1]
+    found += [f"node {node_id}: the id is used twice" for node_id, count in ids.items() if count > 1]
     if document.start is not None and document.start not in ids:
         found.append(f"start: there is no node {document.start!r}; nodes are {listed(ids)}")
     leaving: set[tuple[str, str]] = set()

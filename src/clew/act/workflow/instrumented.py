@@ -141,7 +141,8 @@ class InstrumentedNodeWrapper(NodeWrapper):
         """What went in and came out, unless the node's own span inside has it."""
         if getattr(self.inner_node, "kind", "other") != "other":
             return
-        span.input(visit.params)
+        if visit.params:
+            span.input(visit.params)
         results = shared.get(self.node_id)
         if results:
             span.output(results)
