@@ -262,7 +262,7 @@ def test_what_came_before_a_stream_broke_off_is_recorded(ask: Asked) -> None:
 
 def test_a_live_run_is_recorded_and_replayed_with_tools_and_schema(ask: Asked, base: Path) -> None:
     params: dict[str, Any] = {"output_schema": SCHEMA, "tools": ["llm_tools:add"]}
-    script = [Answer(calls=(("add", {"a": 1, "b": 2}),)), '{"count": 3, "verdict": "good"}']
+    script: list[Reply] = [Answer(calls=(("add", {"a": 1, "b": 2}),)), '{"count": 3, "verdict": "good"}']
     live = ask(script, record_to="exchanges.jsonl", **params)
     live_calls = ask.calls
     again = ask([], model="replay:exchanges.jsonl", base_url=None, **params)

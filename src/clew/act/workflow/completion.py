@@ -17,9 +17,7 @@ def complete(work: Coroutine[Any, Any, T]) -> T:
     In a thread whose event loop is running already (a notebook, an asynchronous program), the work gets a thread of its own; that
     program waits meanwhile, as it does for any synchronous function.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not _is_running():
         return asyncio.run(work)
     outcome: list[T] = []
     failure: list[BaseException] = []
@@ -36,3 +34,11 @@ def complete(work: Coroutine[Any, Any, T]) -> T:
     if failure:
         raise failure[0]
     return outcome[0]
+
+
+def _is_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
