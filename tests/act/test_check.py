@@ -65,6 +65,7 @@ Choose.Params.model_rebuild()
 
 class Workflow(node.NodeType):
     type = "workflow"
+    verbatim = frozenset({"document"})
 
     class Params(node.Params):
         path: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from clew.act.workflow.graph import mermaid
 from clew.act.workflow.nodes.subworkflow import WorkflowNode
 from clew.act.workflow.reads import RUN_KEYS
 from clew.act.workflow.registry import BUILT_IN, node_types
-from clew.act.workflow.source import parsed
+from clew.act.workflow.run import run
+from clew.act.workflow.source import parsed, read
 
 TEXT = (Path(__file__).parents[2] / "docs" / "workflows.md").read_text(encoding="utf-8")
 EXAMPLES = [
@@ -79,3 +81,13 @@ def test_every_node_type_has_its_row_with_what_it_publishes() -> None:
 
 def test_every_figure_of_the_run_is_named() -> None:
     assert [key for key in RUN_KEYS if f"`{key}`" not in TEXT and f"${{run.{key}}}" not in TEXT] == []
+
+
+def test_an_example_runs_with_its_sub_workflows(files: Path) -> None:
+    """A document inside keeps its templates: they are resolved when it runs, with its own inputs."""
+    types = node_types()
+    result = run(checked(read(files / "greet_all.yaml"), types), {}, base=files, types=types, record=False)
+    assert (result.status, result.error) == ("ok", None)
+    path = str(files / "hello.txt")
+    assert json.loads(result.result["text"].removeprefix("kept: ")) == [{"path": path}, {"path": path}]
+    assert (files / "hello.txt").read_text() == "hello Grace\n"

@@ -79,7 +79,11 @@ class _Check:
                 published[node.id] = self._sub_workflow(node, source, prefix, chain, file, tell)
         flow = Flow.of(draft)
         tell(connections.mistakes(draft, flow, self._chooses))
-        tell(reads.mistakes(draft, flow, lambda node: published[node.id] if node.id in published else self._publishes(node.type)))
+
+        def publishes(node: DraftNode) -> Collection[str] | None:
+            return published[node.id] if node.id in published else self._publishes(node.type)
+
+        tell(reads.mistakes(draft, flow, publishes, self._verbatim))
         return draft
 
     def _type(self, node: DraftNode) -> Iterator[Mistake]:
@@ -100,6 +104,10 @@ class _Check:
         """Whether nodes of a type may end with actions of their own."""
         class_ = self.types.get(type_ or "")
         return class_ is None or class_.action is not NodeType.action or class_.post is not NodeType.post
+
+    def _verbatim(self, type_: str | None) -> Collection[str]:
+        class_ = self.types.get(type_ or "")
+        return class_.verbatim if class_ is not None else ()
 
     def _publishes(self, type_: str | None) -> Collection[str] | None:
         class_ = self.types.get(type_ or "")

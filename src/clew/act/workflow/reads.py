@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clew.act.workflow.document import ERROR
-from clew.act.workflow.draft import SUB_WORKFLOW, Draft, DraftNode
+from clew.act.workflow.draft import Draft, DraftNode
 from clew.act.workflow.flow import Flow
 from clew.act.workflow.names import hint, nearest
 from clew.act.workflow.problem import Place, shown
@@ -24,6 +24,8 @@ FLAT = ("string", "number", "integer", "boolean")
 
 Publishes = Callable[[DraftNode], Collection[str] | None]
 """The keys that a node publishes; None: any."""
+Verbatim = Callable[[str | None], Collection[str]]
+"""The parameters of a type that are taken as they stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,11 @@ class _Reader:
     type: str | None
 
 
-def mistakes(draft: Draft, flow: Flow, publishes: Publishes) -> Iterator[Mistake]:
+def mistakes(draft: Draft, flow: Flow, publishes: Publishes, verbatim: Verbatim) -> Iterator[Mistake]:
     """Every mistake in the templates of parameters, fallbacks, batches' items, and outputs."""
     reads = _Reads(draft, flow, publishes)
     for node in draft.nodes:
-        params = node.params
-        if node.type == SUB_WORKFLOW:  # the templates of a document inside are its own
-            params = {key: value for key, value in params.items() if key != "document"}
+        params = {name: value for name, value in node.params.items() if name not in verbatim(node.type)}
         yield from reads.value((*node.place, "params"), params, _Reader(node, node.item_name, node.type))
         yield from reads.value((*node.place, "fallback"), node.fallback, _Reader(node, node.item_name, node.type))
         if node.batch is not None:

@@ -23,7 +23,7 @@ from clew.act.workflow.problem import Place, Problem, kind, written
 from clew.errors import DocumentError
 
 LARGEST_BYTES: Final = 10 << 20
-"""Of a file; 10 MiB of YAML take some 10 s to read."""
+"""Of a file; a workflow of 10,000 nodes has 1 MB, which takes 0.3 s to read, ten times that with the parser in Python."""
 MOST_VALUES: Final = 500_000
 """In a document, each value that an alias repeats counted again: nine lines of aliases can stand for a billion."""
 DEEPEST: Final = 100

@@ -54,10 +54,12 @@ class TemplateAwareNodeWrapper(NodeWrapper):
     """Resolves the parameters just before each visit. The flow's own parameters, if it has any, stand above the document's.
 
     :param params: as in the document
+    :param verbatim: those of them that are taken as they stand
     """
 
-    def __init__(self, inner_node: Any, params: Mapping[str, Any]) -> None:
+    def __init__(self, inner_node: Any, params: Mapping[str, Any], *, verbatim: frozenset[str] = frozenset()) -> None:
         super().__init__(inner_node)
+        self.verbatim = verbatim
         self.own = dict(params)
         self.params: dict[str, Any] = self.own
         self.extra: Mapping[str, Any] | None = None
@@ -67,7 +69,12 @@ class TemplateAwareNodeWrapper(NodeWrapper):
         self.params = {**self.own, **params} if params else self.own
 
     def _run(self, shared: Any) -> Any:
-        self.inner_node.set_params(self.resolved(self.params, shared))
+        kept = {name: self.params[name] for name in self.verbatim if name in self.params}
+        if kept:
+            resolved = self.resolved({name: value for name, value in self.params.items() if name not in kept}, shared)
+            self.inner_node.set_params({**resolved, **kept})
+        else:
+            self.inner_node.set_params(self.resolved(self.params, shared))
         return self.inner_node._run(shared)
 
     def resolved(self, params: dict[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,6 +43,8 @@ class NodeType(pocketflow.Node):  # type: ignore[misc]
     Params: ClassVar[_Model] = Params
     outputs: ClassVar[Mapping[str, str]] = {}
     """Published key -> what it holds; empty: not known beforehand, so templates to any key pass the check."""
+    verbatim: ClassVar[frozenset[str]] = frozenset()
+    """Parameters that are taken as they stand: the templates in them are not this document's to resolve."""
     kind: ClassVar[str] = "other"
     """Kind of the span inside the node's own (``clew.node``) span; "other" makes none."""
 

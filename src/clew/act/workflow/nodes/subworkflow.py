@@ -14,6 +14,7 @@ class WorkflowNode(node.NodeType):
     """Runs another workflow and publishes its outputs. Its nodes are recorded, counted and traced with this run, under this node."""
 
     type = "workflow"
+    verbatim = frozenset({"document"})
 
     class Params(node.Params):
         path: str | None = None
