@@ -13,6 +13,8 @@ import pytest
 
 from clew.errors import MalformedRecord
 from clew.observe.query.health import health
+from clew.observe.query.runs import runs
+from clew.observe.query.search import search
 from clew.observe.store.store import Store
 from clew.wire.check import check_json
 from clew.wire.otlp import MESSAGES, Field, camel
@@ -341,9 +343,12 @@ def conflicts(store: Store) -> int:
 
 @pytest.mark.parametrize("encoding", ["json", "protobuf"])
 @pytest.mark.parametrize("apart", ["one request", "two requests", "two imports"])
-def test_the_same_ids_with_other_content(store: Store, otlp: Any, encoding: str, apart: str) -> None:
-    """The later one wins, the conflict is counted once, and importing everything again changes nothing."""
-    first, second = otlp.span(1, name="first"), otlp.span(1, name="second")
+@pytest.mark.parametrize("start", ["the same", "an hour later"])
+def test_the_same_ids_with_other_content(store: Store, otlp: Any, encoding: str, apart: str, start: str) -> None:
+    """The later one wins, wherever it lies in time, the conflict is counted once, and importing everything again changes nothing."""
+    hour = 0 if start == "the same" else 3600 * otlp.SECOND
+    first = otlp.span(1, name="first")
+    second = otlp.span(1, name="second") | {key: str(int(first[key]) + hour) for key in ("startTimeUnixNano", "endTimeUnixNano")}
     neighbour, same = otlp.span(2), otlp.span(2)
     requests = (
         [otlp.traces(first, neighbour, second, same)]
@@ -355,6 +360,22 @@ def test_the_same_ids_with_other_content(store: Store, otlp: Any, encoding: str,
         for data in encoded if apart == "two imports" else [b"".join(encoded)]:
             otlp.take(store, data)
         assert (spans(store), conflicts(store)) == ({1: "second", 2: "span 2"}, 1)
+        assert [(hit.name, hit.start_ns) for hit in search(store, "span:0000000000000001").hits] == [
+            ("second", otlp.START + otlp.SECOND + hour)
+        ]
+        [run] = runs(store)
+        assert (run.spans, run.run_id) == (2, otlp.trace_id(1))
+
+
+def test_a_version_that_was_replaced_comes_back_when_it_arrives_last(store: Store, otlp: Any) -> None:
+    late = otlp.span(
+        1, name="late", startTimeUnixNano=str(otlp.START + 9000 * otlp.SECOND), endTimeUnixNano=str(otlp.START + 9001 * otlp.SECOND)
+    )
+    early = otlp.span(1, name="early")
+    for span in (late, early, late, early, early):
+        otlp.take(store, otlp.lines(otlp.traces(span)))
+        assert spans(store) == {1: span["name"]}
+        assert [hit.name for hit in search(store, "").hits] == [span["name"]]
 
 
 def test_a_key_that_is_there_twice(store: Store, otlp: Any) -> None:

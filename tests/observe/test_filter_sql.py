@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from clew.errors import FilterError
 from clew.observe.query.filter import parse
-from clew.observe.query.filter_sql import AttributeKind, AttributeOperator, Condition, Field, compile
+from clew.observe.query.filter_sql import AttributeKind, AttributeOperator, Bind, Condition, Field, compile
 
 pytestmark = pytest.mark.needs("lark")
 
@@ -33,8 +33,8 @@ FIELDS = {
 }
 
 
-def text(placeholder: str, is_phrase: bool) -> str:
-    return f"hasPhrase(body, {placeholder})" if is_phrase else f"hasToken(body, {placeholder})"
+def text(text: str, is_phrase: bool, bind: Bind) -> str:
+    return f"{'hasPhrase' if is_phrase else 'hasToken'}(body, {bind('String', text)})"
 
 
 def attribute(key: str, operator: AttributeOperator, value: str | None, kind: AttributeKind | None) -> str:

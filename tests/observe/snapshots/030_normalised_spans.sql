@@ -6,6 +6,7 @@ CREATE TABLE IF NOT EXISTS normalised_spans  (
     span_id String CODEC(ZSTD(3)),
     parent_span_id String CODEC(ZSTD(3)),
     version UInt64 CODEC(Delta, ZSTD(1)),
+    retired UInt8,
     arrival_ns UInt64 CODEC(Delta, ZSTD(1)),
     kind Enum8('workflow' = 0, 'node' = 1, 'agent' = 2, 'llm' = 3, 'tool' = 4, 'decision' = 5, 'message' = 6, 'memory' = 7, 'retrieval' = 8, 'embedding' = 9, 'git' = 10, 'task' = 11, 'execution' = 12, 'gate' = 13, 'evaluation' = 14, 'other' = 15),
     name LowCardinality(String),

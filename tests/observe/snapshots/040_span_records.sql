@@ -1,9 +1,11 @@
--- Spans: structure, normalised columns, short attributes. Content is in payloads, by hash.
+-- Spans: structure, normalised columns, short attributes. Content is in payloads, by hash. In the order of time, to the second: the newest are
+-- read first and lie together. Two versions of a span that start in different seconds do not replace each other here: the settler retires one.
 CREATE TABLE IF NOT EXISTS span_records  (
     trace_id String CODEC(ZSTD(3)),
     span_id String CODEC(ZSTD(3)),
     parent_span_id String CODEC(ZSTD(3)),
     version UInt64 CODEC(Delta, ZSTD(1)),
+    retired UInt8,
     arrival_ns UInt64 CODEC(Delta, ZSTD(1)),
     kind Enum8('workflow' = 0, 'node' = 1, 'agent' = 2, 'llm' = 3, 'tool' = 4, 'decision' = 5, 'message' = 6, 'memory' = 7, 'retrieval' = 8, 'embedding' = 9, 'git' = 10, 'task' = 11, 'execution' = 12, 'gate' = 13, 'evaluation' = 14, 'other' = 15),
     name LowCardinality(String),
@@ -52,8 +54,8 @@ CREATE TABLE IF NOT EXISTS span_records  (
     link_span_ids Array(String) CODEC(ZSTD(3)),
     link_attributes Array(Map(LowCardinality(String), String)) CODEC(ZSTD(3)),
     INDEX attribute_values arrayMap((k, v) -> concat(k, '=', v), mapKeys(attributes), mapValues(attributes)) TYPE text(tokenizer = 'array', posting_list_codec = 'bitpacking'),
-    INDEX starts start_ns TYPE minmax GRANULARITY 1
-) ENGINE = ReplacingMergeTree(version)
+    INDEX traces trace_id TYPE bloom_filter(0.01) GRANULARITY 1
+) ENGINE = ReplacingMergeTree(version, retired)
 PARTITION BY toDate(fromUnixTimestamp64Nano(toInt64(arrival_ns)), 'UTC')
-ORDER BY (trace_id, span_id)
+ORDER BY (intDiv(start_ns, 1000000000), trace_id, span_id)
 SETTINGS old_parts_lifetime = 1, auto_statistics_types = '', index_granularity = 1024, min_bytes_for_wide_part = 134217728;

@@ -25,7 +25,7 @@ SELECT
     reasoning_tokens,
     audio_input_tokens,
     audio_output_tokens,
-    multiIf(cost_source = 'cached', 0, cost_source = 'reported', reported_cost_usd, cost_source = 'computed', computed_cost_usd, NULL) AS cost_usd,
+    multiIf(cache_hit, 0, isNotNull(reported_cost_usd), reported_cost_usd, isNotNull(input_tokens) OR isNotNull(output_tokens), computed_cost_usd, NULL) AS cost_usd,
     multiIf(
         cache_hit, 'cached',
         isNotNull(reported_cost_usd), 'reported',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol
@@ -45,10 +45,14 @@ class Condition:
     parameters: dict[str, Any]
 
 
-class TextSearch(Protocol):
-    """SQL that is true where the text of a span holds the parameter: as a word, or as words in this order."""
+Bind = Callable[[str, Any], str]
+"""(type of the engine, value) -> the placeholder of a new parameter."""
 
-    def __call__(self, placeholder: str, is_phrase: bool) -> str: ...
+
+class TextSearch(Protocol):
+    """SQL that is true where a span holds the text: as a word, or as words in this order."""
+
+    def __call__(self, text: str, is_phrase: bool, bind: Bind, /) -> str: ...
 
 
 class AttributeLookup(Protocol):
@@ -89,7 +93,7 @@ class _Compiler:
             case Not(inner):
                 return f"NOT ifNull({self.node(inner)}, 0)"
             case Text(text, phrase):
-                return self.text(self._bind("String", text), phrase)
+                return self.text(text, phrase, self._bind)
             case Term() if node.attribute:
                 return self._attribute(node)
             case Term(name, test):

@@ -53,10 +53,7 @@ def runs(store: Store, *, limit: int = 50, session: str | None = None, failed: b
     if failed:
         conditions.append("errors > 0")
     if session is None and not failed:
-        # The newest runs are among the traces of the newest spans: the view then reads those traces only.
-        conditions.append(
-            "run_id IN (SELECT trace_id FROM span_records GROUP BY trace_id ORDER BY min(start_ns) DESC LIMIT {limit:UInt64})"
-        )
+        conditions.append("run_id IN (SELECT trace_id FROM traces GROUP BY trace_id ORDER BY min(first_ns) DESC LIMIT {limit:UInt64})")
     rows = store.rows(
         f"SELECT {RUN_COLUMNS} FROM runs WHERE {' AND '.join(conditions)} ORDER BY start_ns DESC, run_id LIMIT {{limit:UInt64}}",
         {"limit": limit, "session": session or ""},

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from clew.model.kinds import KINDS
 from clew.observe.query.filter import parse
-from clew.observe.query.filter_sql import AttributeKind, AttributeOperator, Condition, Field, compile
+from clew.observe.query.filter_sql import AttributeKind, AttributeOperator, Bind, Condition, Field, compile
+from clew.observe.store.normalise import NEWEST_FIRST
+from clew.observe.store.pricing import COST_USD, MAY_COST, PRICED_COLUMNS, charged, computed_cost, usd_per_million
+from clew.observe.store.settle import RANK
 from clew.observe.store.store import Store
 
 _MODEL = "if(response_model != '', response_model, request_model)"
@@ -61,9 +66,6 @@ FIELDS: dict[str, Field] = {
 }
 
 
-_MAY_COST = "span_records.kind = 'llm' OR isNotNull(input_tokens) OR isNotNull(output_tokens)"
-
-
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One span that was found. Tokens and cost stand only on model calls."""
@@ -101,56 +103,90 @@ def search(store: Store, text: str, *, limit: int = 50) -> Hits:
 
     :raises FilterError: the filter does not parse; points at the character
     """
-    condition = condition_of(text)
+    condition = condition_of(store, text)
     ask = limit + 1
     while True:
-        # Without FINAL the indexes answer, and versions that a merge will replace are found as well: those are left out below.
-        candidates = store.query(
-            f"SELECT trace_id, span_id, version, {_MAY_COST} FROM span_records WHERE {condition.sql} ORDER BY start_ns DESC LIMIT {{ask:UInt64}}",
+        # Without FINAL the indexes answer, and reading ends with the last candidate; versions that another replaces are left out below.
+        candidates = store.rows(
+            f"SELECT {_CANDIDATE} FROM span_records WHERE {condition.sql} ORDER BY {NEWEST_FIRST}, span_id, version DESC "
+            "LIMIT {ask:UInt64} SETTINGS read_in_order_use_buffering = 0",
             {**condition.parameters, "ask": ask},
-        ).result_rows
-        hits = _current(store, candidates)
+        )
+        hits = _present(store, candidates)
         if len(hits) > limit or len(candidates) < ask:
             return Hits(hits[:limit], len(hits) > limit)
         ask *= 4
 
 
-def _current(store: Store, candidates: Sequence[Sequence[Any]]) -> list[Hit]:
-    """The candidates (trace id, span id, version, whether it may cost) that are the present version of their span, in full."""
+def _present(store: Store, candidates: Sequence[dict[str, Any]]) -> list[Hit]:
+    """The candidates that are the present version of their span, in full."""
     if not candidates:
         return []
-    found = {(trace_id, span_id): (version, may_cost) for trace_id, span_id, version, may_cost in sorted(map(tuple, candidates))}
-    calls = [key for key, (_, may_cost) in found.items() if may_cost]
-    # Beside the other: planning the view takes longer than reading.
-    priced = store.readers.submit(store.rows, _CALLS, _ids(calls)) if calls else None
-    rows = store.rows(_HITS, _ids(found))
-    figures = {(row.pop("trace_id"), row.pop("span_id")): row for row in (priced.result() if priced else ())}
-    present = [(row, key) for row in rows if (key := (row["run_id"], row["span_id"])) in found and found[key][0] == row["version"]]
-    return [_hit(row | figures.get(key, _NO_CALL)) for row, key in present]
+    where = {
+        "traces": sorted({row["run_id"] for row in candidates}),
+        "spans": sorted({row["span_id"] for row in candidates}),
+        "first": min(row["start_ns"] for row in candidates),
+        "last": max(row["start_ns"] for row in candidates),
+    }
+    known = store.readers.submit(store.rows, _SETTLED, where)
+    present: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in sorted(store.rows(_VERSIONS, where), key=lambda row: (_rank(row), row["retired"])):
+        present[row["trace_id"], row["span_id"]] = row
+    settled = {(row["trace_id"], row["span_id"]): row for row in known.result()}
+    hits = {}
+    for row in candidates:
+        key = (row["run_id"], row["span_id"])
+        if _rank(row) == _rank(present[key]) and not present[key]["retired"]:
+            hits[key] = _hit(row, present[key], settled.get(key, _UNSETTLED))
+    return list(hits.values())
 
 
-def _ids(keys: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    traces, spans = zip(*keys, strict=True)
-    return {"traces": sorted(set(traces)), "spans": sorted(set(spans))}
+_rank = itemgetter(*RANK)
 
 
-def condition_of(text: str, *, now: datetime | None = None) -> Condition:
+def _hit(row: dict[str, Any], version: dict[str, Any], verdict: dict[str, Any]) -> Hit:
+    figures = version if version["may_cost"] and not verdict["shadowed"] else _NO_CALL
+    values = row | {name: figures[name] for name in _NO_CALL} | {"agent": row["agent"] or verdict["agent"]}
+    return Hit(**{field.name: values[field.name] for field in fields(Hit)})
+
+
+def condition_of(store: Store, text: str, *, now: datetime | None = None) -> Condition:
     """The filter as SQL over ``span_records``.
 
     :raises FilterError: it does not parse
     """
-    return compile(parse(text), FIELDS, now=now or datetime.now(UTC), text=_text, attribute=_attribute)
+    return compile(parse(text), FIELDS, now=now or datetime.now(UTC), text=partial(_text, store), attribute=_attribute)
 
 
-def _text(placeholder: str, is_phrase: bool) -> str:
-    """Content by the full-text index; names and error messages, of which there are few different ones, by looking."""
-    words = f"hasAllTokens(if(indexed, value, ''), {placeholder})"
-    if is_phrase:
-        words += f" AND positionCaseInsensitiveUTF8(value, {placeholder}) > 0"
-    seen = f"positionCaseInsensitiveUTF8(name, {placeholder}) > 0 OR positionCaseInsensitiveUTF8(status_message, {placeholder}) > 0"
-    # The traces first, from both, so that the primary key leaves out the rest.
-    return f"""(trace_id IN (SELECT trace_id FROM payloads WHERE {words} UNION ALL SELECT trace_id FROM span_records WHERE {seen})
-        AND (arrayExists(h -> h IN (SELECT hash FROM payloads WHERE {words}), mapValues(contents)) OR {seen}))"""
+def _words(place: str, is_phrase: bool) -> str:
+    """True of a payload that holds the words; the full-text index answers."""
+    return f"hasAllTokens(if(indexed, value, ''), {place})" + (f" AND positionCaseInsensitiveUTF8(value, {place}) > 0" if is_phrase else "")
+
+
+def _seen(place: str) -> str:
+    """True of a span whose name or error message holds the text: there are few different ones, which are looked at one by one."""
+    return f"positionCaseInsensitiveUTF8(name, {place}) > 0 OR positionCaseInsensitiveUTF8(status_message, {place}) > 0"
+
+
+_FEW = 1000
+"""Pieces of content, and traces, up to which a search goes to where they are; of what is more common the newest spans have enough."""
+
+
+def _text(store: Store, text: str, is_phrase: bool, bind: Bind) -> str:
+    given = {"text": text, "few": _FEW}
+    seen = store.readers.submit(
+        store.query, f"SELECT DISTINCT trace_id FROM span_records WHERE {_seen('{text:String}')} LIMIT {{few:UInt64}}", given
+    )
+    held = store.query(
+        f"SELECT trace_id, hash FROM payloads WHERE {_words('{text:String}', is_phrase)} LIMIT {{few:UInt64}}", given
+    ).result_rows
+    traces = {trace for (trace,) in seen.result().result_rows} | {trace for trace, _ in held}
+    place = bind("String", text)
+    if len(held) < _FEW and len(traces) < _FEW:
+        hashes = bind("Array(UInt64)", sorted({hash_ for _, hash_ in held}))
+        return f"(trace_id IN {bind('Array(String)', sorted(traces))} AND (hasAny(mapValues(contents), {hashes}) OR {_seen(place)}))"
+    held_by = f"SELECT hash FROM payloads WHERE {_words(place, is_phrase)}"
+    return f"(arrayExists(h -> h IN ({held_by}), mapValues(contents)) OR {_seen(place)})"
 
 
 _PAIRS = "arrayMap((k, v) -> concat(k, '=', v), mapKeys(attributes), mapValues(attributes))"
@@ -170,23 +206,25 @@ def _attribute(key: str, operator: AttributeOperator, value: str | None, kind: A
     return f"toFloat64OrNull({held}) {operator} {value}"
 
 
-_HITS = f"""SELECT
-    trace_id AS run_id, span_id, toString(kind) AS kind, name, service,
-    multiIf(agent != '', agent, found.kind = 'agent', name, inherited_agent) AS agent,
-    {_MODEL} AS model, tool, toString(status) AS status, {_STATE} AS state, status_message, start_ns, {_DURATION} AS duration_ns, version
-FROM (SELECT * FROM span_records FINAL WHERE trace_id IN {{traces:Array(String)}} AND span_id IN {{spans:Array(String)}}) AS found
-LEFT JOIN (
-    SELECT trace_id, span_id, agent AS inherited_agent FROM settled FINAL
-    WHERE trace_id IN {{traces:Array(String)}} AND span_id IN {{spans:Array(String)}}
-) AS settled USING (trace_id, span_id)
-ORDER BY start_ns DESC, span_id
-SETTINGS prefer_column_name_to_alias = 1"""
-"""Rows of Hit without what they cost, with their version, of some spans of some traces."""
+_CANDIDATE = f"""trace_id AS run_id, span_id, version, content_hash, toString(kind) AS kind, name, service,
+    multiIf(agent != '', agent, span_records.kind = 'agent', name, '') AS agent,
+    {_MODEL} AS model, tool, toString(status) AS status, {_STATE} AS state, status_message, start_ns, {_DURATION} AS duration_ns"""
+"""Of Hit, what the span itself says."""
 
-_CALLS = """SELECT trace_id, span_id, input_tokens, output_tokens, cost_usd FROM model_calls
-WHERE trace_id IN {traces:Array(String)} AND span_id IN {spans:Array(String)}"""
+_OF_CANDIDATES = "trace_id IN {traces:Array(String)} AND span_id IN {spans:Array(String)}"
+_SETTLED = f"SELECT trace_id, span_id, toString(agent) AS agent, shadowed FROM settled FINAL WHERE {_OF_CANDIDATES}"
+_UNSETTLED: dict[str, Any] = {"agent": "", "shadowed": False}
+
+_VERSIONS = f"""SELECT trace_id, span_id, {", ".join(RANK)}, retired, may_cost, input_tokens, output_tokens, {COST_USD} AS cost_usd
+FROM (
+    SELECT *, {charged()} AS charged_tokens, {usd_per_million()} AS usd_per_million, {computed_cost()} AS computed_cost_usd
+    FROM (
+        SELECT trace_id, span_id, version, content_hash, retired, {MAY_COST} AS may_cost, {", ".join(PRICED_COLUMNS)}
+        FROM span_records
+        WHERE start_ns BETWEEN {{first:UInt64}} AND {{last:UInt64}} AND {_OF_CANDIDATES}
+    ) AS calls
+    LEFT JOIN (SELECT provider, request_model, response_model, flat, rules FROM prices FINAL) AS prices USING (provider, request_model, response_model)
+)"""
+"""Every version of the candidates that the table still holds, with what it would cost."""
+
 _NO_CALL: dict[str, Any] = {"input_tokens": None, "output_tokens": None, "cost_usd": None}
-
-
-def _hit(row: dict[str, Any]) -> Hit:
-    return Hit(**{field.name: row[field.name] for field in fields(Hit)})

@@ -8,6 +8,7 @@ from typing import Any
 
 from clew.errors import AmbiguousId, NotFound
 from clew.observe.query.runs import RUN_COLUMNS, Run, run_of
+from clew.observe.store.normalise import NEWEST_FIRST
 from clew.observe.store.store import Store
 
 
@@ -68,23 +69,22 @@ def resolve(store: Store, run_id: str) -> str:
     :raises AmbiguousId: several do; the message names them
     """
     if run_id == "last":
-        rows = store.query("SELECT trace_id FROM span_records ORDER BY start_ns DESC LIMIT 1").result_rows
+        rows = store.query(f"SELECT trace_id FROM span_records ORDER BY {NEWEST_FIRST} LIMIT 1").result_rows
         if not rows:
             raise NotFound("there is no run yet; record a program, or import a file with: clew import FILE")
         return str(rows[0][0])
-    return _resolve(store, "trace_id", run_id, "run", "clew runs", "")
+    return _resolve(store, "traces", "trace_id", run_id, "run", "clew runs", "")
 
 
-def _resolve(store: Store, column: str, short: str, noun: str, listing: str, trace_id: str) -> str:
+def _resolve(store: Store, table: str, column: str, short: str, noun: str, listing: str, trace_id: str) -> str:
     lower = short.lower()
     if not lower:
         raise NotFound(f"an empty id names no {noun}; list them with: {listing}")
-    # A range of the sorting key, so that the index answers.
     where = f"{column} >= {{low:String}} AND {column} < {{high:String}}" + (" AND trace_id = {trace:String}" if trace_id else "")
     found = [
         str(row[0])
         for row in store.query(
-            f"SELECT DISTINCT {column} FROM span_records WHERE {where} ORDER BY {column} LIMIT 6",
+            f"SELECT DISTINCT {column} FROM {table} WHERE {where} ORDER BY {column} LIMIT 6",
             {"low": lower, "high": lower + "\U0010ffff", "trace": trace_id},
         ).result_rows
     ]
@@ -176,7 +176,7 @@ def _depth_first(spans: list[Span]) -> tuple[list[Span], int]:
 def contents(store: Store, run_id: str, span_id: str) -> dict[str, str]:
     """Content of one span (shortened ids allowed): attribute name -> text, byte for byte as it was sent."""
     trace_id = resolve(store, run_id)
-    whole = _resolve(store, "span_id", span_id, "span", f"clew show {trace_id[:8]}", trace_id)
+    whole = _resolve(store, "span_records", "span_id", span_id, "span", f"clew show {trace_id[:8]}", trace_id)
     refs: dict[str, int] = store.rows(
         "SELECT contents FROM span_records FINAL WHERE trace_id = {trace:String} AND span_id = {span:String}",
         {"trace": trace_id, "span": whole},
@@ -194,7 +194,7 @@ _READERS: dict[str, Any] = {"int": int, "double": float, "bool": lambda text: te
 def span_attributes(store: Store, run_id: str, span_id: str) -> dict[str, Any]:
     """Every attribute of one span with its type, content included."""
     trace_id = resolve(store, run_id)
-    whole = _resolve(store, "span_id", span_id, "span", f"clew show {trace_id[:8]}", trace_id)
+    whole = _resolve(store, "span_records", "span_id", span_id, "span", f"clew show {trace_id[:8]}", trace_id)
     row = store.rows(
         "SELECT attributes, attribute_types, contents, content_types FROM spans WHERE trace_id = {trace:String} AND span_id = {span:String}",
         {"trace": trace_id, "span": whole},

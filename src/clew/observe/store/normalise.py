@@ -43,6 +43,7 @@ SPAN_COLUMNS: tuple[tuple[str, str], ...] = (
     ("span_id", "String CODEC(ZSTD(3))"),
     ("parent_span_id", "String CODEC(ZSTD(3))"),
     ("version", "UInt64 CODEC(Delta, ZSTD(1))"),
+    ("retired", "UInt8"),
     ("arrival_ns", "UInt64 CODEC(Delta, ZSTD(1))"),
     ("kind", KIND_SQL),
     ("name", "LowCardinality(String)"),
@@ -71,6 +72,13 @@ SPAN_COLUMNS: tuple[tuple[str, str], ...] = (
     ("link_span_ids", "Array(String) CODEC(ZSTD(3))"),
     ("link_attributes", "Array(Map(LowCardinality(String), String)) CODEC(ZSTD(3))"),
 )
+
+
+SECOND = "intDiv(start_ns, 1000000000)"
+"""What span_records are ordered by, before their ids. A condition on start_ns is a range of it."""
+
+NEWEST_FIRST = f"{SECOND} DESC, start_ns DESC"
+"""The order in which span_records are read without sorting them all."""
 
 
 def literal(text: str) -> str:
@@ -287,6 +295,7 @@ def normalise() -> str:
     names = [name for name, _ in SPAN_COLUMNS]
     computed = {
         "version": "bitOr(bitShiftLeft(toUInt64(end_ns > 0), 63), arrival_ns)",
+        "retired": "toUInt8(0)",
         "content_hash": "cityHash64(parent_span_id, name, otel_kind, start_ns, end_ns, keys, texts, event_names, event_texts, link_span_ids, status_code, status_message)",
         "kind": _kind(),
         "service": "resource_texts[indexOf(resource_keys, 'service.name')]",

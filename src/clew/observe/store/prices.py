@@ -22,10 +22,7 @@ def refresh_prices(store: Store) -> str:
     """
     book = store.price_book()
     missing = store.query(
-        "SELECT DISTINCT provider, request_model, response_model FROM span_records "
-        "WHERE (kind = 'llm' OR isNotNull(input_tokens) OR isNotNull(output_tokens)) AND (request_model != '' OR response_model != '') "
-        "AND (provider, request_model, response_model) NOT IN "
-        "(SELECT provider, request_model, response_model FROM prices FINAL WHERE fingerprint = {fingerprint:String})",
+        "SELECT provider, request_model, response_model FROM prices FINAL WHERE resolved_ns = 0 OR fingerprint != {fingerprint:String}",
         {"fingerprint": book.fingerprint},
     ).result_rows
     now = time.time_ns()

@@ -31,6 +31,28 @@ TOKENS: dict[str, str] = {
 """Class -> how many of a call's tokens are charged as it (tariff.charged_tokens). The classes do not overlap."""
 
 
+MAY_COST = "span_records.kind = 'llm' OR isNotNull(input_tokens) OR isNotNull(output_tokens)"
+"""Which span_records are model calls, unless their usage only repeats that of their descendants."""
+
+COST_SOURCE = """multiIf(
+        cache_hit, 'cached',
+        isNotNull(reported_cost_usd), 'reported',
+        isNull(input_tokens) AND isNull(output_tokens), 'missing',
+        isNotNull(computed_cost_usd), 'computed',
+        'unpriced'
+    )"""
+COST_USD = "multiIf(cache_hit, 0, isNotNull(reported_cost_usd), reported_cost_usd, isNotNull(input_tokens) OR isNotNull(output_tokens), computed_cost_usd, NULL)"
+"""Of a row with ``computed_cost_usd``; NULL where it is not known."""
+
+
+PRICED_COLUMNS = (
+    *("provider", "request_model", "response_model", "start_ns", "cache_hit", "reported_cost_usd"),
+    *("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens"),
+    *("reasoning_tokens", "audio_input_tokens", "audio_output_tokens"),
+)
+"""What the cost of a span is made of, with ``flat`` and ``rules`` of prices."""
+
+
 def charged() -> str:
     """How many tokens a call pays for, class by class in the order of CLASSES."""
     return f"[{', '.join(f'toInt64({TOKENS[name]})' for name in CLASSES)}]"

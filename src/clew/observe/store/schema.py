@@ -56,6 +56,7 @@ def parts(*, replicated: str = "", on_cluster: str = "") -> dict[str, str]:
     generated = {
         "replicated": replicated,
         "on_cluster": on_cluster,
+        "second": normalise.SECOND,
         "value_type": normalise.VALUE_TYPE_SQL,
         "span_columns": ",\n    ".join(f"{name} {kind}" for name, kind in normalise.SPAN_COLUMNS),
         "span_column_names": ", ".join(name for name, _ in normalise.SPAN_COLUMNS),
@@ -64,6 +65,9 @@ def parts(*, replicated: str = "", on_cluster: str = "") -> dict[str, str]:
         "charged_tokens": pricing.charged(),
         "usd_per_million": pricing.usd_per_million(),
         "computed_cost": pricing.computed_cost(),
+        "cost_usd": pricing.COST_USD,
+        "cost_source": pricing.COST_SOURCE,
+        "may_cost": pricing.MAY_COST,
         "argument_hash": _first_hash(ARGUMENT_KEYS),
         "result_hash": _first_hash(RESULT_KEYS),
     }

@@ -12,6 +12,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from clew.observe.store.normalise import SPAN_COLUMNS
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -20,6 +22,14 @@ if TYPE_CHECKING:
 
 CHUNK = 2_000_000
 """Most spans that are settled at once; 60 bytes each."""
+
+FEW = 100
+"""Traces that are found faster by the index on trace ids than by reading every trace id of their time."""
+
+RANK = ("version", "start_ns", "content_hash")
+"""The version of a span that holds is the one with the highest of these: ended before started, later arrival before earlier; the rest only
+breaks ties."""
+_RANK = f"({', '.join(RANK)})"
 
 
 class Verdict(NamedTuple):
@@ -73,47 +83,88 @@ def decide(
 
 def settle(store: Store) -> int:
     """Settles the traces touched since the last call; gives back how many spans they have."""
-    total = store.value("SELECT count() FROM span_records WHERE trace_id IN (SELECT trace_id FROM touched)")
+    touched = "trace_id IN (SELECT trace_id FROM touched)"
+    traces, first, last = store.query(f"SELECT uniqExact(trace_id), min(first_ns), max(last_ns) FROM traces WHERE {touched}").result_rows[0]
+    # Their range of the table; within it the index on trace ids pays for few traces only.
+    within = f"start_ns BETWEEN {first} AND {last} AND "
+    use = f" SETTINGS use_skip_indexes = {int(traces <= FEW)}"
+    total = store.value(f"SELECT count() FROM span_records WHERE {within}{touched}{use}")
     if not total:
         return 0
     chunks = -(-total // CHUNK)
     for chunk in range(chunks):
-        _settle_chunk(store, f"trace_id IN (SELECT trace_id FROM touched WHERE cityHash64(trace_id) % {chunks} = {chunk})")
+        some = touched if chunks == 1 else f"trace_id IN (SELECT trace_id FROM touched WHERE cityHash64(trace_id) % {chunks} = {chunk})"
+        _Chunk(store, within + some, some, use).settle()
     store.command("TRUNCATE TABLE touched")
     return int(total)
 
 
-def _settle_chunk(store: Store, where: str) -> None:
+def _repeats(ids: NDArray[np.uint64]) -> bool:
     import numpy as np
 
-    store.command(
-        "INSERT INTO conflicts SELECT trace_id, span_id, arrayJoin(arrayFilter(h -> h != kept, hashes)) FROM ("
-        "SELECT trace_id, span_id, argMax(content_hash, version) AS kept, groupUniqArray(content_hash) AS hashes "
-        f"FROM span_records WHERE {where} AND end_ns > 0 GROUP BY trace_id, span_id HAVING length(hashes) > 1)"
-    )
-    columns = store.columns(
-        "SELECT sipHash64(trace_id, span_id) AS id, sipHash64(trace_id, parent_span_id) AS parent, kind = 'llm' AS llm, "
-        "isNotNull(input_tokens) OR isNotNull(output_tokens) AS usage, agent != '' OR kind = 'agent' AS named, "
-        "agent = '' AND kind != 'agent' AS orphan "
-        f"FROM span_records FINAL WHERE {where}"
-    )
-    flag: Any = np.bool_
-    verdict = decide(columns["id"], columns["parent"], *(columns[name].astype(flag) for name in ("llm", "usage", "named")))
-    inherits = columns["orphan"].astype(flag) & (verdict.owner >= 0) & (verdict.owner != np.arange(len(verdict.owner)))
-    noted = np.flatnonzero(verdict.shadowed | inherits)
-    ids = columns["id"]
-    owners = np.where(inherits[noted], ids[verdict.owner[noted]], 0).astype(np.uint64)
-    now = time.time_ns()
-    store.command("TRUNCATE TABLE verdicts")
-    store.insert_columns("verdicts", ["id", "shadowed", "owner"], [ids[noted], verdict.shadowed[noted], owners])
-    store.command(
-        # Earlier notes on these traces that no longer hold are replaced by empty ones.
-        f"INSERT INTO settled SELECT trace_id, span_id, {now}, false, '' FROM settled FINAL WHERE {where} AND (shadowed OR agent != '')"
-    )
-    store.command(
-        f"INSERT INTO settled SELECT trace_id, span_id, {now + 1}, v.shadowed, o.label FROM ("
-        f"SELECT trace_id, span_id, sipHash64(trace_id, span_id) AS id FROM span_records FINAL WHERE {where} AND id IN (SELECT id FROM verdicts)) AS s "
-        "INNER JOIN verdicts AS v ON s.id = v.id "
-        f"LEFT JOIN (SELECT sipHash64(trace_id, span_id) AS id, if(agent != '', agent, name) AS label FROM span_records FINAL WHERE {where} "
-        "AND id IN (SELECT owner FROM verdicts)) AS o ON v.owner = o.id"
-    )
+    return len(np.unique(ids)) < len(ids)
+
+
+class _Chunk(NamedTuple):
+    """Some of the touched traces: the conditions that say which in span_records and in settled, and the settings to read them with."""
+
+    store: Store
+    where: str
+    settled: str
+    use: str
+
+    def settle(self) -> None:
+        self._note_conflicts()
+        columns = self._columns()
+        if _repeats(columns["id"]):
+            self._retire()
+            columns = self._columns()
+        self._note(columns)
+
+    def _note_conflicts(self) -> None:
+        self.store.command(
+            "INSERT INTO conflicts SELECT trace_id, span_id, arrayJoin(arrayFilter(h -> h != kept, hashes)) FROM ("
+            f"SELECT trace_id, span_id, argMax(content_hash, {_RANK}) AS kept, groupUniqArray(content_hash) AS hashes "
+            f"FROM span_records WHERE {self.where} AND end_ns > 0 GROUP BY trace_id, span_id HAVING length(hashes) > 1){self.use}"
+        )
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        return self.store.columns(
+            "SELECT sipHash64(trace_id, span_id) AS id, sipHash64(trace_id, parent_span_id) AS parent, kind = 'llm' AS llm, "
+            "isNotNull(input_tokens) OR isNotNull(output_tokens) AS usage, agent != '' OR kind = 'agent' AS named, "
+            f"agent = '' AND kind != 'agent' AS orphan FROM span_records FINAL WHERE {self.where}{self.use}"
+        )
+
+    def _retire(self) -> None:
+        """Versions of a span that start in different seconds have different keys, so the table keeps them all: all but one are retired."""
+        names = [name for name, _ in SPAN_COLUMNS if name != "retired"]
+        self.store.command(
+            f"INSERT INTO span_records ({', '.join(names)}, retired) SELECT {', '.join(names)}, 1 FROM ("
+            f"SELECT *, {_RANK} AS rank, max(rank) OVER (PARTITION BY trace_id, span_id) AS highest "
+            f"FROM span_records FINAL WHERE {self.where}) WHERE rank != highest{self.use}"
+        )
+
+    def _note(self, columns: dict[str, NDArray[Any]]) -> None:
+        import numpy as np
+
+        flag: Any = np.bool_
+        ids = columns["id"]
+        verdict = decide(ids, columns["parent"], *(columns[name].astype(flag) for name in ("llm", "usage", "named")))
+        inherits = columns["orphan"].astype(flag) & (verdict.owner >= 0) & (verdict.owner != np.arange(len(verdict.owner)))
+        noted = np.flatnonzero(verdict.shadowed | inherits)
+        owners = np.where(inherits[noted], ids[verdict.owner[noted]], 0).astype(np.uint64)
+        now = time.time_ns()
+        store, where = self.store, self.where
+        store.command("TRUNCATE TABLE verdicts")
+        store.insert_columns("verdicts", ["id", "shadowed", "owner"], [ids[noted], verdict.shadowed[noted], owners])
+        store.command(
+            # Earlier notes on these traces that no longer hold are replaced by empty ones.
+            f"INSERT INTO settled SELECT trace_id, span_id, {now}, false, '' FROM settled FINAL WHERE {self.settled} AND (shadowed OR agent != '')"
+        )
+        store.command(
+            f"INSERT INTO settled SELECT trace_id, span_id, {now + 1}, v.shadowed, o.label FROM ("
+            f"SELECT trace_id, span_id, sipHash64(trace_id, span_id) AS id FROM span_records FINAL WHERE {where} AND id IN (SELECT id FROM verdicts)) AS s "
+            "INNER JOIN verdicts AS v ON s.id = v.id "
+            f"LEFT JOIN (SELECT sipHash64(trace_id, span_id) AS id, if(agent != '', agent, name) AS label FROM span_records FINAL WHERE {where} "
+            f"AND id IN (SELECT owner FROM verdicts)) AS o ON v.owner = o.id{self.use}"
+        )

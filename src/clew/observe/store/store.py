@@ -18,6 +18,7 @@ from clew.errors import MissingExtra, StoreError, StoreNewer, StoreUnavailable
 from clew.observe.store import schema
 from clew.observe.store.lock import Lock
 from clew.observe.store.turns import Turns
+from clew.observe.store.upgrade import UPGRADES
 from clew.wire.otlp import Signal, proto_schema
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.query import QueryResult
     from numpy.typing import NDArray
 
-SCHEMA = 1
-"""Version of the tables. A directory with a higher one is refused; a lower one is migrated."""
+SCHEMA = 2
+"""Version of the tables. A directory with a higher one is refused; a lower one is upgraded (upgrade.py)."""
 
 COMPACT_ROWS = 100_000
 """A table of at most so many rows is merged at the end of an intake: some tenths of a second."""
@@ -79,11 +80,11 @@ class Store:
         except OSError as error:
             raise StoreUnavailable(f"data directory {data_dir} cannot be used: {error.strerror}; choose another with --data-dir") from None
         try:
-            _check_format(data_dir)
+            found = _schema_of(data_dir)
             default = data_dir / "prices.toml"
             store = cls(data_dir, lock, prices or (default if default.exists() else None))
             try:
-                store._migrate()
+                store._migrate(found)
             except BaseException:
                 store.close()
                 raise
@@ -222,16 +223,21 @@ class Store:
             self._book = (stamp, PriceBook(self.prices))
         return self._book[1]
 
-    def _migrate(self) -> None:
+    def _migrate(self, found: int) -> None:
         """Makes what is missing and replaces what has changed. What has been done is noted at the end, and doing it again changes nothing."""
+        upgrades = [UPGRADES[version] for version in range(found + 1, SCHEMA + 1) if version in UPGRADES]
         with engine_errors():
             client = self.client()
             client.command(schema.FILES_TABLE)
+            for before, _ in upgrades:
+                before(client)
             known = self.pairs("SELECT name, digest FROM schema_files FINAL")
             changed = [(name, digest, statements) for name, digest, statements in schema.files() if known.get(name) != digest]
             for _, _, statements in changed:
                 for statement in statements:
                     client.command(statement)
+            for _, after in upgrades:
+                after(client)
             self.insert_rows("schema_files", ["name", "digest"], [(name, digest) for name, digest, _ in changed])
         _keep(self._proto, proto_schema())
         _keep(self.data_dir / "store.format", json.dumps({"schema": SCHEMA, "written_by": _version()}) + "\n")
@@ -261,10 +267,11 @@ def _version() -> str:
     return version("clew")
 
 
-def _check_format(data_dir: Path) -> None:
+def _schema_of(data_dir: Path) -> int:
+    """Version of the tables in the directory; that of a new directory is the present one."""
     path = data_dir / "store.format"
     if not path.exists():
-        return
+        return SCHEMA
     try:
         found = json.loads(path.read_text())
         version = int(found["schema"])
@@ -275,6 +282,7 @@ def _check_format(data_dir: Path) -> None:
             f"{data_dir} was written by Clew {found.get('written_by', 'of a later version')} (schema {version}); "
             f"this is Clew {_version()} (schema {SCHEMA}): upgrade it, or choose another directory with --data-dir"
         )
+    return version
 
 
 def _connect(url: str, data_dir: Path) -> Client:

@@ -7,4 +7,4 @@ CREATE TABLE IF NOT EXISTS settled $on_cluster (
     agent LowCardinality(String)
 ) ENGINE = ${replicated}ReplacingMergeTree(settled_ns)
 ORDER BY (trace_id, span_id)
-SETTINGS old_parts_lifetime = 1, auto_statistics_types = ''
+SETTINGS old_parts_lifetime = 1, auto_statistics_types = '', index_granularity = 1024

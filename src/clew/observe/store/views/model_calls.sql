@@ -25,14 +25,8 @@ SELECT
     reasoning_tokens,
     audio_input_tokens,
     audio_output_tokens,
-    multiIf(cost_source = 'cached', 0, cost_source = 'reported', reported_cost_usd, cost_source = 'computed', computed_cost_usd, NULL) AS cost_usd,
-    multiIf(
-        cache_hit, 'cached',
-        isNotNull(reported_cost_usd), 'reported',
-        isNull(input_tokens) AND isNull(output_tokens), 'missing',
-        isNotNull(computed_cost_usd), 'computed',
-        'unpriced'
-    ) AS cost_source,
+    $cost_usd AS cost_usd,
+    $cost_source AS cost_source,
     reported_cost_usd,
     computed_cost_usd,
     multiIf(isNull(input_tokens) AND isNull(output_tokens), 'missing', given_source != '', given_source, 'provider') AS usage_source,
@@ -66,7 +60,7 @@ FROM (
             if(end_ns > 0, toInt64(least(toUInt64(greatest(end_ns, start_ns) - start_ns), 9223372036854775807)), NULL) AS duration_ns,
             start_ns
         FROM span_records FINAL
-        WHERE span_records.kind = 'llm' OR isNotNull(input_tokens) OR isNotNull(output_tokens)
+        WHERE $may_cost
     ) AS calls
     LEFT JOIN (SELECT trace_id, span_id, shadowed, agent AS inherited_agent FROM settled FINAL) AS settled USING (trace_id, span_id)
     LEFT JOIN (SELECT provider, request_model, response_model, matched AS priced_as, source AS price_source, flat, rules FROM prices FINAL) AS prices
