@@ -13,8 +13,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import model_server
 from agent import Agent
-from model_server import ModelServer
 from openai import OpenAI
 from repository import ISSUE, Repository
 
@@ -39,7 +39,7 @@ def main() -> None:
         if options.model:
             client, models = OpenAI(), dict.fromkeys(MODELS, options.model)
         else:
-            server = stack.enter_context(ModelServer())
+            server = stack.enter_context(model_server.server())
             client, models = OpenAI(base_url=server.url, api_key="no key is needed here", max_retries=0), MODELS
         stack.enter_context(client)
         place = stack.enter_context(tempfile.TemporaryDirectory(prefix="fix_issue-"))
