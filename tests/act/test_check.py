@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from clew.act.workflow.check import checked, problems
+from clew.act.workflow.compile import compile_workflow
 from clew.act.workflow.document import Document
 from clew.act.workflow.draft import RESERVED
 from clew.act.workflow.inputs import inputs_for
@@ -281,6 +282,18 @@ def test_parameters_of_a_nested_model_and_of_validators() -> None:
     ]
 
 
+def test_a_template_where_none_is_resolved_is_told_where_they_are() -> None:
+    assert nodes('id: a, type: rough, timeout_s: "${inputs.t}"') == [
+        'nodes[0].timeout_s (line 2): "${inputs.t}" is not usable; expected a number; '
+        "templates are resolved in params, fallback, batch.items and outputs"
+    ]
+
+
+def test_a_secret_is_not_shown() -> None:
+    found = nodes("id: a, type: rough", more="inputs: {key: {type: integer, default: hunter2, secret: true}}")
+    assert found == ["inputs.key.default (line 5): the value (a secret) is not usable; expected a whole number, the type of the input"]
+
+
 def test_keys_of_the_document_by_name_are_not_its_keys() -> None:
     found = nodes("id: a, type: rough", "id: b, type: rough", edges="{source: a, target: b}")
     assert [problem for problem in found if "edges[0]" in problem] == [
@@ -526,6 +539,29 @@ def test_whatever_stands_in_a_document_the_check_tells_and_does_not_raise(data: 
     assert all("\n" not in str(problem) and "pydantic" not in str(problem) for problem in found)
     if not found:
         assert isinstance(checked(of(data, name="x"), TYPES), Document)
+
+
+ROW = st.fixed_dictionaries(
+    {"id": st.sampled_from("abcd"), "type": st.sampled_from(["rough", "choose"])},
+    optional={"batch": st.just({"items": [1]}), "timeout_s": st.just(1)},
+)
+LINK = st.fixed_dictionaries(
+    {"from": st.sampled_from("abcd"), "to": st.sampled_from("abcd")}, optional={"action": st.sampled_from(["default", "error", "again"])}
+)
+
+
+@given(st.lists(ROW, min_size=1, max_size=4), st.lists(LINK, max_size=6))
+def test_what_passes_the_check_compiles_and_what_does_not_compile_does_not_pass(rows: list[Any], links: list[Any]) -> None:
+    data = {"name": "x", "nodes": rows, "edges": links}
+    found = problems(of(data, name="x"), TYPES)
+    if not found:
+        compile_workflow(checked(of(data, name="x"), TYPES), types=TYPES)
+        return
+    try:
+        compile_workflow(Document.model_validate(data), types=TYPES)
+    except DocumentError:
+        return
+    assert all(any(reason in problem.message for reason in ("no way", "never ends", "no edges")) for problem in found)
 
 
 def document(**inputs: dict[str, Any]) -> Document:

@@ -50,7 +50,7 @@ def rows(heading: str) -> set[str]:
     """The first cells of the tables under a heading."""
     body = re.search(rf"^##+ {heading}\n(.*?)(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL)
     assert body is not None, heading
-    return set(re.findall(r"^\| `(\w+)` \|", body[1], re.MULTILINE))
+    return set(re.findall(r"^\| `([\w$]+)` \|", body[1], re.MULTILINE))
 
 
 @pytest.mark.parametrize(

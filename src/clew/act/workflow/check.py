@@ -12,10 +12,10 @@ from clew.act.workflow import source as sources
 from clew.act.workflow.document import Document
 from clew.act.workflow.draft import SUB_WORKFLOW, Draft, DraftNode
 from clew.act.workflow.flow import Flow
-from clew.act.workflow.inputs import WORDS, converted
+from clew.act.workflow.inputs import SECRET, WORDS, converted
 from clew.act.workflow.names import hint, nearest
 from clew.act.workflow.nodes.node import NodeType
-from clew.act.workflow.problem import Place, Problem, shown, written
+from clew.act.workflow.problem import Place, Problem, on_one_line, shown, written
 from clew.act.workflow.shape import Mistake
 from clew.act.workflow.source import Source
 from clew.act.workflow.templates import is_templated
@@ -65,7 +65,7 @@ class _Check:
         def tell(mistakes: Iterator[Mistake] | list[Mistake], under: Place = ()) -> None:
             for mistake in mistakes:
                 place = (*prefix, *under, *mistake.place)
-                self.found.append(Problem(written(place), mistake.message, source.line(place), file, mistake.nearest))
+                self.found.append(Problem(written(place), on_one_line(mistake.message), source.line(place), file, mistake.nearest))
 
         data = source.data if data is None else data
         tell(shape.mistakes(Document, data))
@@ -166,7 +166,8 @@ def _defaults(draft: Draft) -> Iterator[Mistake]:
     for name, declared in draft.inputs.items():
         default, type_ = declared.get("default"), declared.get("type", "any")
         if default is not None and isinstance(type_, str) and type_ in WORDS and not _fits(default, type_):
-            yield Mistake(("inputs", name, "default"), f"{shown(default)} is not usable; expected {WORDS[type_]}, the type of the input")
+            found = SECRET if declared.get("secret") is True else shown(default)
+            yield Mistake(("inputs", name, "default"), f"{found} is not usable; expected {WORDS[type_]}, the type of the input")
 
 
 def _fits(value: Any, type_: str) -> bool:
@@ -198,9 +199,8 @@ def _given(node: DraftNode, child: Draft) -> Iterator[Mistake]:
             try:
                 converted(value, type_)
             except (ValueError, OverflowError):
-                yield Mistake(
-                    ("inputs", name), f"{shown(value)} is not usable; expected {WORDS[type_]}, the type of the sub-workflow's input"
-                )
+                found = SECRET if child.inputs[name].get("secret") is True else shown(value)
+                yield Mistake(("inputs", name), f"{found} is not usable; expected {WORDS[type_]}, the type of the sub-workflow's input")
     probably = {nearest(name, child.inputs) for name in given if name not in child.inputs}
     for name, declared in child.inputs.items():
         if name not in given and name not in probably and declared.get("required", True) is True and "default" not in declared:

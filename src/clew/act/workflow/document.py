@@ -107,6 +107,8 @@ class Edge(Part):
 class Document(Part):
     """A workflow."""
 
+    json_schema: str = Field(default="", alias="$schema")
+    """Address of this schema, for editors; nothing else reads it."""
     name: Annotated[str, Field(min_length=1, max_length=200)]
     description: str = ""
     version: str = ""

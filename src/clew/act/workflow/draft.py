@@ -57,17 +57,13 @@ class Draft:
     inputs: Mapping[str, Mapping[str, Any]]
     outputs: Mapping[str, Any]
     start: str | None
-    has_nameless: bool
-    """Whether there are nodes that have no usable id."""
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Draft:
         nodes: dict[str, DraftNode] = {}
         twins = []
-        nameless = False
         for index, node in enumerate(_list(data.get("nodes"))):
             if not isinstance(node, dict) or not isinstance(id_ := node.get("id"), str):
-                nameless = True
                 continue
             type_, batch = node.get("type"), node.get("batch")
             draft = DraftNode(
@@ -98,7 +94,6 @@ class Draft:
             {name: _dict(input_) for name, input_ in _dict(data.get("inputs")).items()},
             _dict(data.get("outputs")),
             start if isinstance(start, str) else None,
-            nameless,
         )
 
 

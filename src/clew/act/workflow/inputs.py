@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from clew.act.workflow.document import Document, Input
 from clew.act.workflow.names import hint
-from clew.act.workflow.problem import kind, shown
+from clew.act.workflow.problem import kind, on_one_line, shown
 from clew.errors import DocumentError
 
 
@@ -31,7 +31,7 @@ def inputs_for(document: Document, given: Mapping[str, Any]) -> dict[str, Any]:
             try:
                 values[name] = converted(given[name], declared.type)
             except ValueError:
-                found = "the value (a secret)" if declared.secret else shown(given[name])
+                found = SECRET if declared.secret else shown(given[name])
                 problems.append(f"inputs.{name}: {found} is not usable; expected {WORDS[declared.type]}")
         elif has_default(declared):
             values[name] = declared.default
@@ -41,7 +41,7 @@ def inputs_for(document: Document, given: Mapping[str, Any]) -> dict[str, Any]:
         else:
             values[name] = None
     if problems:
-        raise DocumentError(f"the input of workflow {document.name}", problems)
+        raise DocumentError(f"the input of workflow {document.name}", [on_one_line(problem) for problem in problems])
     return values
 
 
@@ -57,6 +57,9 @@ def converted(value: Any, type_: str) -> Any:
     """
     return _CONVERSIONS[type_](value)
 
+
+SECRET: Final = "the value (a secret)"
+"""What a message shows of it."""
 
 WORDS: Mapping[str, str] = {
     "string": "a text",

@@ -47,11 +47,11 @@ def written(place: Place) -> str:
             text += f".{step}" if text else step
         else:
             text += f"[{shown(step)}]"
-    return text
+    return on_one_line(text)
 
 
 def shown(value: Any) -> str:
-    """A value for a message: as JSON on one line, shortened."""
+    """A value for a message: as JSON, shortened."""
     if isinstance(value, (dict, list)) and len(value) > LONGEST_VALUE:
         return f"a mapping of {len(value):,} keys" if isinstance(value, dict) else f"a list of {len(value):,} items"
     try:
@@ -59,6 +59,11 @@ def shown(value: Any) -> str:
     except (ValueError, RecursionError):
         text = kind(value)
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
+
+
+def on_one_line(text: str) -> str:
+    """The text with the escapes of characters that cannot be printed."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def kind(value: Any) -> str:

@@ -70,7 +70,10 @@ def _told(model: type[BaseModel], value: Any, errors: Sequence[Mapping[str, Any]
         if not any(mistake.place[: len(place)] == place for mistake in told if len(mistake.place) > len(place)) and not any(
             other[: len(place)] == place for other in expected if len(other) > len(place)
         ):
-            told.append(Mistake(place, f"{_found(found)} is not usable; expected {' or '.join(dict.fromkeys(phrases))}"))
+            unresolved = (
+                "" if templated or not is_templated(found) else "; templates are resolved in params, fallback, batch.items and outputs"
+            )
+            told.append(Mistake(place, f"{_found(found)} is not usable; expected {' or '.join(dict.fromkeys(phrases))}{unresolved}"))
     return told
 
 

@@ -19,7 +19,7 @@ import yaml
 from yaml import events
 
 from clew.act.workflow.names import nearest
-from clew.act.workflow.problem import Place, Problem, kind, written
+from clew.act.workflow.problem import Place, Problem, kind, on_one_line, written
 from clew.errors import DocumentError
 
 LARGEST_BYTES: Final = 10 << 20
@@ -161,7 +161,7 @@ class _Reading:
         self.faults: list[Problem] = []
 
     def fault(self, place: Place, line: int, message: str) -> None:
-        self.faults.append(Problem(written(place), message, line))
+        self.faults.append(Problem(written(place), on_one_line(message), line))
 
     def enter(self, place: Place, line: int, known: Container[str]) -> None:
         """Notes the line of a key; one that its mapping has already is a mistake."""
