@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 from clew.act.workflow import running
 from clew.act.workflow.document import DEFAULT, Document
@@ -38,7 +40,7 @@ class Call(node.NodeType):
 
     class Params(node.Params):
         function: Any
-        args: dict[str, Any] = {}
+        args: dict[str, Any] = Field(default_factory=dict)
 
     def execute(self, params: Any) -> dict[str, Any]:
         found = params.function(**params.args)
@@ -52,7 +54,7 @@ class Inner(node.NodeType):
 
     class Params(node.Params):
         document: dict[str, Any]
-        inputs: dict[str, Any] = {}
+        inputs: dict[str, Any] = Field(default_factory=dict)
 
     def execute(self, params: Any) -> dict[str, Any]:
         return running.run_inside(Document.model_validate(params.document), params.inputs, base=running.base())
@@ -86,7 +88,7 @@ def run_document() -> Run:
 def document_of(*nodes: dict[str, Any], edges: list[dict[str, Any]] | None = None, **more: Any) -> Document:
     made = [{"id": f"n{number}", **given} for number, given in enumerate(nodes)]
     if edges is None:
-        edges = [{"from": one["id"], "to": two["id"]} for one, two in zip(made, made[1:], strict=False)]
+        edges = [{"from": one["id"], "to": two["id"]} for one, two in pairwise(made)]
     return Document.model_validate({"name": "test", "nodes": made, "edges": edges, **more})
 
 

@@ -21,6 +21,7 @@ from clew.model.usage import Usage
 from clew.testing import recording
 
 Run = Callable[..., RunResult]
+MILLION = Usage(input_tokens=1_000_000, output_tokens=0)
 MINI: dict[str, Any] = {"model": "gpt-4o-mini", "input_tokens": 1_000_000, "output_tokens": 0}
 
 
@@ -32,7 +33,7 @@ def call(function: Callable[..., Any], **more: Any) -> dict[str, Any]:
     return {"type": "call", "params": {"function": function}, **more}
 
 
-def ask(*, error: str | None = None, usage: Usage | None = Usage(input_tokens=1_000_000, output_tokens=0), **more: Any) -> None:
+def ask(*, error: str | None = None, usage: Usage | None = MILLION, **more: Any) -> None:
     """What a model of Clew does: notes the call, whatever becomes of it."""
     given = {"cost_usd": None, "prompt": None, **more}
     calls.note(calls.ModelCall(node_id="", model="gpt-4o-mini", provider="openai", usage=usage, duration_ns=1, error=error, **given))
@@ -260,6 +261,7 @@ def test_usage_is_read_in_every_form_it_is_published_in(published: Any, expected
 
 
 def test_what_is_no_usage_is_no_call(run_document: Run) -> None:
-    for nothing in (None, {}, [], 0):
+    nothings: tuple[Any, ...] = (None, {}, [], 0)
+    for nothing in nothings:
         found = run_document(say(llm_usage=nothing), metrics_collector=MetricsCollector())
         assert found.shared["__llm_calls__"] == []

@@ -21,7 +21,7 @@ from clew.record.errors import describe
 from clew.wire.redaction import MASK
 
 FORMAT: Final = "clew-trace/1"
-INLINE_CHARACTERS: Final = 8192
+INLINE_CHARACTERS: Final = 4096
 """A store of more JSON than this is not repeated in each entry: its entry says ``{"$after": seq}``. So a trace grows with what the nodes
 write, not with the square of their number."""
 AFTER: Final = "$after"
