@@ -290,7 +290,7 @@ def _write(result: Mapping[str, Any]) -> None:
     """The outputs plainly: the only one as it is, several each after its name."""
     for name, value in result.items():
         text = _text(value)
-        click.echo(text if len(result) == 1 else f"{name}: {text}")
+        click.echo(text if len(result) == 1 else f"{name}: {text}", nl=not text.endswith("\n"))
 
 
 def _text(value: Any) -> str:
