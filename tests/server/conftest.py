@@ -50,9 +50,7 @@ class Running:
 
     def settled(self) -> Any:
         """The account, once everything that was acknowledged is in the store."""
-        return until(
-            lambda: (stats := self.collector.stats()).waiting == 0 and not self.collector._unsettled and stats, "the log to be drained"
-        )
+        return until(lambda: (stats := self.collector.stats()).waiting == 0 and stats.settled and stats, "the log to be drained")
 
 
 Start = Callable[..., Running]

@@ -60,6 +60,8 @@ class Stats:
     """Requests that were answered with an error, by reason; their senders keep them."""
     log_bytes: int
     log_limit_bytes: int
+    settled: bool
+    """Whether the settler has seen every trace that received spans."""
     trouble: str | None
     """Why the store does not take in what waits, when it does not."""
 
@@ -118,7 +120,13 @@ class Collector:
         self._account.note_refused_request(reason)
 
     def stats(self) -> Stats:
-        return stats_of(self._account, self._log.bytes, self._log.limit_bytes, self._trouble)
+        return stats_of(
+            self._account,
+            log_bytes=self._log.bytes,
+            log_limit_bytes=self._log.limit_bytes,
+            settled=not self._unsettled,
+            trouble=self._trouble,
+        )
 
     def note_retried(self, item: quarantine.Kept) -> None:
         """A request of the quarantine is stored after all."""
@@ -237,7 +245,7 @@ class Collector:
         self._saved_at = time.monotonic()
 
 
-def stats_of(account: Account, log_bytes: int = 0, log_limit_bytes: int = 0, trouble: str | None = None) -> Stats:
+def stats_of(account: Account, *, log_bytes: int = 0, log_limit_bytes: int = 0, settled: bool = True, trouble: str | None = None) -> Stats:
     """The figures of an account."""
     lines = account.lines()
     rejected: dict[str, int] = {}
@@ -255,6 +263,7 @@ def stats_of(account: Account, log_bytes: int = 0, log_limit_bytes: int = 0, tro
         refused_requests=account.refused_requests(),
         log_bytes=log_bytes,
         log_limit_bytes=log_limit_bytes,
+        settled=settled,
         trouble=trouble,
     )
 
