@@ -28,7 +28,7 @@ class ReadFileNode(node.NodeType):
     type = "read_file"
     outputs: ClassVar[Mapping[str, str]] = {
         "content": "The text",
-        "data": "What it holds, with parse; otherwise None",
+        "data": "What it holds, with ``parse``; otherwise null",
         "path": "The file's absolute path",
         "bytes": "Its size",
     }
@@ -37,6 +37,7 @@ class ReadFileNode(node.NodeType):
         path: str
         """File; relative to the document's directory."""
         encoding: str = "utf-8"
+        """How text and bytes belong together: ``utf-8``, ``latin-1``, ..."""
         parse: Literal["json", "yaml", "lines"] | None = None
         """What ``data`` is made of: a JSON or YAML value, or the list of lines."""
         max_bytes: Annotated[int, Field(ge=0)] = MOST_BYTES
@@ -93,6 +94,7 @@ class WriteFileNode(node.NodeType):
         content: Any
         """A text as it is; any other value as JSON, indented."""
         encoding: str = "utf-8"
+        """How text and bytes belong together: ``utf-8``, ``latin-1``, ..."""
         mode: str | None = Field(default=None, pattern="^[0-7]{3,4}$")
         """Permissions as octal digits, such as ``"0600"``; without it those that the file has, or a new one gets."""
         append: bool = False

@@ -35,15 +35,16 @@ class GitNode(node.NodeType):
 
     class Params(node.Params):
         operation: Operation
+        """One of the operations below."""
         repository: str = "."
         """Directory; relative to the document's own."""
         paths: list[str] = Field(default_factory=list)
         """Of ``add``, ``commit``, ``diff``, ``log``: only these files. ``add`` without any adds everything."""
         message: str | None = Field(default=None, min_length=1)
         """Of ``commit``, ``merge`` and an annotated ``tag``."""
-        name: str | None = Field(default=None, pattern=r"^[^-\s~^:?*\[\\][^\s~^:?*\[\\]*$|\$\{")
+        name: str | None = Field(default=None, pattern=r"^[^-\s~^:?*\[\\][^\s~^:?*\[\\]*$")
         """Of the ``tag`` or ``branch`` to make, the branch to ``checkout``; without it ``tag`` and ``branch`` list."""
-        ref: str | None = Field(default=None, pattern=r"^[^-\s]\S*$|\$\{")
+        ref: str | None = Field(default=None, pattern=r"^[^-\s]\S*$")
         """A commit, branch, tag or range: what to ``show``, ``diff``, ``log``, ``merge``; what a new tag or branch points at; what to ``push``."""
         create: bool = False
         """Of ``checkout``: make the branch."""
@@ -57,13 +58,14 @@ class GitNode(node.NodeType):
         """Of ``log``: how many commits, 20 without it."""
         fast_forward: Literal["allow", "never", "only"] | None = None
         """Of ``merge`` and ``pull``."""
-        remote: str | None = Field(default=None, pattern=r"^[^-\s]\S*$|\$\{")
+        remote: str | None = Field(default=None, pattern=r"^[^-\s]\S*$")
         """Of ``fetch``, ``pull``, ``push``."""
         tags: bool = False
         """Of ``push``: with the tags."""
         author: str | None = None
         """Of what makes a commit or an annotated tag: ``Name <address>`` instead of git's own settings, also as the committer."""
         timeout_s: Annotated[float, Field(gt=0)] = 300.0
+        """Longest time of a git command."""
 
         @model_validator(mode="after")
         def _fit_the_operation(self) -> GitNode.Params:
@@ -273,7 +275,9 @@ OPERATIONS: Final[dict[str, GitOperation]] = {
         needs=("ref",),
     ),
     "fetch": GitOperation(lambda p: ["fetch", "--quiet", *_some(p.remote)], takes=("remote",)),
-    "pull": GitOperation(lambda p: ["pull", "--quiet", "--no-edit", *_fast_forward(p), *_some(p.remote)], takes=("remote", "fast_forward", "author")),
+    "pull": GitOperation(
+        lambda p: ["pull", "--quiet", "--no-edit", *_fast_forward(p), *_some(p.remote)], takes=("remote", "fast_forward", "author")
+    ),
     "push": GitOperation(
         lambda p: ["push", "--quiet", *(["--tags"] if p.tags else []), p.remote or "origin", *_some(p.ref)],
         takes=("remote", "ref", "tags"),

@@ -28,15 +28,17 @@ class HttpNode(node.NodeType):
         "status": "HTTP status",
         "headers": "Headers of the answer, names in lower case",
         "body": "Body as text",
-        "json": "Body as a value where it is JSON; otherwise None",
+        "json": "Body as a value where it is JSON; otherwise null",
         "url": "Address that answered, after redirects",
     }
 
     class Params(node.Params):
-        url: str = Field(pattern=r"^https?://|\$\{")
+        url: str = Field(pattern=r"^https?://")
+        """Address, with ``http://`` or ``https://``."""
         method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"] = "GET"
+        """One of ``GET``, ``POST``, ``PUT``, ``PATCH``, ``DELETE``, ``HEAD``, ``OPTIONS``."""
         headers: dict[str, str] = Field(default_factory=dict)
-        """What is recorded of them has secrets masked."""
+        """Headers; what is recorded of them has secrets masked."""
         query: dict[str, str | int | float | bool | list[str]] = Field(default_factory=dict)
         """Parameters of the query."""
         json_body: Any = Field(default=None, alias="json")
@@ -48,8 +50,9 @@ class HttpNode(node.NodeType):
         check: bool = True
         """``false``: no status fails the node."""
         actions: dict[int, str] = Field(default_factory=dict)
-        """Status -> action of the edge to take; these statuses do not fail the node."""
+        """Status → action of the edge to take; these statuses do not fail the node."""
         follow_redirects: bool = True
+        """Go where a redirect leads."""
         timeout_s: Annotated[float, Field(gt=0)] = TIMEOUT_S
         """Longest wait to connect, and for each part of the answer."""
         max_bytes: Annotated[int, Field(ge=0)] = MOST_BYTES

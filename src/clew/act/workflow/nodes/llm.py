@@ -32,7 +32,9 @@ class Message(node.Params):
     """One earlier message of the conversation."""
 
     role: Literal["system", "user", "assistant"]
+    """Who said it."""
     content: str
+    """What was said."""
 
 
 class LlmNode(node.NodeType):
@@ -41,26 +43,29 @@ class LlmNode(node.NodeType):
     type = "llm"
     kind = "llm"
     outputs: ClassVar[Mapping[str, str]] = {
-        "response": "Text of the answer; with output_schema the value",
+        "response": "Text of the answer; with ``output_schema`` the value",
         "model": "Model that answered, as it calls itself",
-        "finish_reason": "Why the answer ended: stop, length, content_filter, tool_call; None where the provider does not say",
-        "llm_usage": "Tokens of all requests of this node: model, input_tokens, output_tokens, total_tokens, and each class that was reported; None where one is unknown",
+        "finish_reason": "Why the answer ended: ``stop``, ``length``, ``content_filter``, ``tool_call``; null where the provider does not say",
+        "llm_usage": "Tokens of all requests of this node: ``model``, ``input_tokens``, ``output_tokens``, ``total_tokens``, and each class that was reported; null where one is unknown",
         "requests": "How many requests it took, failed ones included",
-        "fallbacks": "[{from, to, reason}] of the models that were given up",
+        "fallbacks": "``[{from, to, reason}]`` of the models that were given up",
     }
 
     class Params(node.Params):
         model: str
-        """``PROVIDER:MODEL``, or ``replay:FILE`` (docs/models.md)."""
+        """``PROVIDER:MODEL``, or ``replay:FILE``."""
         prompt: str | None = None
         """What is asked; without it the last of ``messages`` is."""
         system: str | None = None
         """Instructions."""
         messages: list[Message] = Field(default_factory=list)
-        """The conversation before the prompt."""
+        """The conversation before the prompt: ``[{role, content}]``, role ``system``, ``user`` or ``assistant``."""
         temperature: Annotated[float, Field(ge=0)] | None = None
+        """How far the answer may stray from the likeliest; without it, as with the next two, the provider decides."""
         max_tokens: Annotated[int, Field(ge=1)] | None = None
+        """Most tokens of one answer."""
         seed: int | None = None
+        """Asks for the same answer to the same request, as far as the provider can."""
         output_schema: dict[str, Any] | None = None
         """JSON Schema of the answer. An answer that does not fit goes back to the model with what is wrong with it."""
         repairs: Annotated[int, Field(ge=0, le=10)] = REPAIRS
@@ -72,7 +77,7 @@ class LlmNode(node.NodeType):
         stream: bool = False
         """Have the answer sent in pieces: then what came before a break is recorded, and the time to the first piece."""
         base_url: str | None = None
-        """Address of the API instead of the provider's own."""
+        """Address of the API instead of the provider's own; not for ``fallback_models``."""
         timeout_s: Annotated[float, Field(gt=0)] = names.TIMEOUT_S
         """Longest time of one request."""
         fallback_models: list[str] = Field(default_factory=list)

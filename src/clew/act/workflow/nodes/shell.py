@@ -42,7 +42,7 @@ class ShellNode(node.NodeType):
         check: bool = True
         """``false``: no exit code fails the node."""
         actions: dict[int, str] = Field(default_factory=dict)
-        """Exit code -> action of the edge to take; these codes do not fail the node."""
+        """Exit code → action of the edge to take; these codes do not fail the node."""
         timeout_s: Annotated[float, Field(gt=0)] | None = None
         """Longest time; then the command and all processes it started are ended, and the node fails."""
         max_output_bytes: Annotated[int, Field(ge=2)] = process.MOST_OUTPUT
