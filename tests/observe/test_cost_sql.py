@@ -18,6 +18,7 @@ from clew.model.usage import Usage
 from clew.observe.ingest.spool import sweep
 from clew.observe.query.costs import costs
 from clew.observe.query.runs import runs
+from clew.observe.query.search import search
 from clew.observe.store.store import Store
 
 ATTRIBUTES = {
@@ -115,6 +116,8 @@ def test_the_views_compute_what_the_reference_does(store: Store, otlp: Any, monk
             "SELECT computed_cost_usd, cost_usd, cost_source FROM model_calls WHERE trace_id = {id:String} ORDER BY span_id",
             {"id": otlp.trace_id(trace)},
         )
+        hits = sorted(search(store, f"run:{otlp.trace_id(trace)}").hits, key=lambda hit: hit.span_id)
+        assert [hit.cost_usd for hit in hits] == [None if row["cost_usd"] is None else pytest.approx(row["cost_usd"]) for row in rows]
         for row, (usage, tariff, at) in zip(rows, cases, strict=True):
             wanted = cost(usage, tariff, at) if tariff else None
             case = f"{usage} by {tariff} at {at}"

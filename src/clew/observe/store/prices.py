@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-from clew.cost.tariff import CLASSES, DAY_S, Tariff
+from clew.cost.tariff import CLASSES, DAY_S, Rule, Tariff
 
 if TYPE_CHECKING:
     from clew.observe.store.store import Store
@@ -37,6 +38,33 @@ def refresh_prices(store: Store) -> str:
         )
     store.insert_rows("prices", _COLUMNS, rows)
     return book.fingerprint
+
+
+Named = tuple[str, str, str]
+"""Provider, request model and response model of a call."""
+
+
+def tariffs(store: Store) -> dict[Named, Tariff]:
+    """What the models cost that have a price, as the views know it."""
+    rows = store.query(
+        "SELECT provider, request_model, response_model, flat, rules FROM prices FINAL WHERE notEmpty(flat) OR notEmpty(rules)"
+    )
+    return {
+        (provider, request_model, response_model): _tariff(response_model or request_model, flat, rules)
+        for provider, request_model, response_model, flat, rules in rows.result_rows
+    }
+
+
+def _tariff(model: str, flat: list[float], rules: list[dict[str, Any]]) -> Tariff:
+    held = [Rule({name: ((0, usd),) for name, usd in zip(CLASSES, flat, strict=True)})] if flat else [_rule(rule) for rule in rules]
+    return Tariff(None, model, "", model, "genai-prices", "", tuple(held))
+
+
+def _rule(rule: dict[str, Any]) -> Rule:
+    starts = None if rule["starts_s"] == _ALWAYS else datetime.fromtimestamp(rule["starts_s"], UTC)
+    tiers = [tuple((tier["above"], tier["usd"]) for tier in tiers) for tiers in rule["per_million"]]
+    prices = dict(zip(CLASSES, tiers, strict=True)) if tiers else {}
+    return Rule(prices, starts=starts, day_from_s=rule["day_from_s"], day_to_s=rule["day_to_s"])
 
 
 _COLUMNS = ("provider", "request_model", "response_model", "resolved_ns", "matched", "source", "fingerprint", "flat", "rules")

@@ -45,14 +45,6 @@ COST_USD = "multiIf(cache_hit, 0, isNotNull(reported_cost_usd), reported_cost_us
 """Of a row with ``computed_cost_usd``; NULL where it is not known."""
 
 
-PRICED_COLUMNS = (
-    *("provider", "request_model", "response_model", "start_ns", "cache_hit", "reported_cost_usd"),
-    *("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens"),
-    *("reasoning_tokens", "audio_input_tokens", "audio_output_tokens"),
-)
-"""What the cost of a span is made of, with ``flat`` and ``rules`` of prices."""
-
-
 def charged() -> str:
     """How many tokens a call pays for, class by class in the order of CLASSES."""
     return f"[{', '.join(f'toInt64({TOKENS[name]})' for name in CLASSES)}]"
