@@ -372,6 +372,19 @@ def test_templates_read_what_is_there(template: str, expected: list[str]) -> Non
     assert reading(template) == expected
 
 
+def test_what_is_not_reached_is_told_once() -> None:
+    row = 'id: b, type: shell, params: {command: "${c.stdout}"}'
+    assert nodes(A, row, C, edges="{from: a, to: b}") == [
+        "nodes[2] (line 4): no way leads from the start (a) to c; add an edge to it, or remove it"
+    ]
+
+
+def test_a_mistake_is_one_line_whatever_it_quotes() -> None:
+    found = told('"k\\n\\e[0m": 1\nname: x\nnodes: [{id: a, type: rough}]')
+    assert len(found) == 1
+    assert found[0].isprintable()
+
+
 def test_templates_of_loops_errors_and_batches() -> None:
     loop = "{from: a, to: b}, {from: b, to: c}, {from: c, to: b, action: again}"
     assert reading("${c.any} ${b.stdout}", loop) == []
@@ -472,9 +485,22 @@ def test_a_workflow_that_runs_itself_is_a_mistake(tmp_path: Path) -> None:
     assert sub(tmp_path, "path: y.yaml") == [
         "y.yaml nodes[0].params.path (line 2): a workflow cannot run itself (x.yaml → y.yaml → x.yaml); make the repetition a loop of edges"
     ]
+    (tmp_path / "z").mkdir()
+    assert sub(tmp_path, "path: z/../x.yaml") == [
+        "nodes[0].params.path (line 2): a workflow cannot run itself (x.yaml → x.yaml); make the repetition a loop of edges"
+    ]
     (tmp_path / "link.yaml").symlink_to("link.yaml")
     assert "link.yaml" in sub(tmp_path, "path: link.yaml")[0]
     assert "cannot be read" in sub(tmp_path, 'path: "a\\0b"')[0] or "is no path" in sub(tmp_path, 'path: "a\\0b"')[0]
+
+
+def test_a_sub_workflow_that_many_run_is_checked_once(tmp_path: Path) -> None:
+    """Eighteen documents that run the next one twice: a quarter of a million ways lead to the last."""
+    for level in range(18):
+        row = f"type: workflow, params: {{path: d{level + 1}.yaml}}"
+        (tmp_path / f"d{level}.yaml").write_text(f"name: d\nnodes: [{{id: a, {row}}}, {{id: b, {row}}}]\nedges: [{{from: a, to: b}}]\n")
+    (tmp_path / "d18.yaml").write_text("name: d\nnodes: [{id: a, type: shel}]\n")
+    assert sub(tmp_path, "path: d0.yaml") == ['d18.yaml nodes[0].type (line 2): there is no node type "shel"; did you mean shell?']
 
 
 def test_a_document_inside_is_checked_at_its_place(tmp_path: Path) -> None:

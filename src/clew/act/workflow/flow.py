@@ -126,9 +126,6 @@ def _before(ids: Mapping[str, int], following: Mapping[str, Sequence[str]], grou
         for node in group:
             for source in leading[node]:
                 bits |= 1 << ids[source] if source in inside else before[source] | 1 << ids[source]
-        if len(group) > 1:
-            for node in group:
-                bits |= 1 << ids[node]
         before.update(dict.fromkeys(group, bits))
     return before
 
