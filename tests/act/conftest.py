@@ -6,4 +6,4 @@ import os
 from importlib.util import find_spec
 
 _IS_THERE = all(map(find_spec, ("pocketflow", "pydantic", "pydantic_ai", "yaml")))
-collect_ignore_glob = [] if _IS_THERE or os.environ.get("CLEW_REQUIRE_ALL", "") not in ("", "0") else ["test_*.py"]
+collect_ignore_glob = [] if _IS_THERE or os.environ.get("CLEW_REQUIRE_ALL", "") not in ("", "0") else ["*"]

@@ -25,8 +25,7 @@ from clew.act.workflow.instrumented import InstrumentedNodeWrapper
 from clew.act.workflow.metrics import MetricsCollector
 from clew.act.workflow.nodes.node import NodeType
 from clew.act.workflow.run import run
-from clew.act.workflow.trace import store_at
-from clew.act.workflow.trace_file import read_trace
+from clew.act.workflow.trace_file import read_trace, store_at
 from clew.model.usage import Usage
 from clew.testing import Answer, ModelServer
 

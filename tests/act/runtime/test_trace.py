@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from clew.act.workflow.plain import encode
 from clew.act.workflow.run import RunResult
-from clew.act.workflow.trace import INLINE_CHARACTERS, WorkflowTraceCollector, store_at
-from clew.act.workflow.trace_file import TraceFile, read_trace, resolve_blobs
+from clew.act.workflow.trace import INLINE_CHARACTERS, WorkflowTraceCollector
+from clew.act.workflow.trace_file import TraceFile, read_trace, resolve_blobs, store_at
 from clew.errors import WorkflowError
 
 Run = Callable[..., RunResult]

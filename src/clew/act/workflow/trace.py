@@ -15,7 +15,7 @@ from clew.act.workflow.namespaced import INPUTS_KEY, Store
 from clew.act.workflow.plain import encode
 from clew.act.workflow.running import Visit
 from clew.act.workflow.templates import Reference, parse
-from clew.act.workflow.trace_file import TraceFile, resolve_blobs
+from clew.act.workflow.trace_file import AFTER, TraceFile
 from clew.model import attributes as names
 from clew.record.errors import describe
 from clew.wire.redaction import MASK
@@ -24,7 +24,6 @@ FORMAT: Final = "clew-trace/1"
 INLINE_CHARACTERS: Final = 4096
 """A store of more JSON than this is not repeated in each entry: its entry says ``{"$after": seq}``. So a trace grows with what the nodes
 write, not with the square of their number."""
-AFTER: Final = "$after"
 SCALARS: Final = (str, int, float, bool, type(None))
 
 STATUSES: Final = {"ok": "success", "error": "failed", "interrupted": "interrupted"}
@@ -249,25 +248,3 @@ def _detail(error: BaseException) -> dict[str, Any]:
         "message": values[names.EXCEPTION_MESSAGE],
         "stacktrace": values.get(names.EXCEPTION_STACKTRACE),
     }
-
-
-def store_at(document: Mapping[str, Any], entry: Mapping[str, Any], moment: str) -> dict[str, Any]:
-    """The shared store before or after an entry of a trace, whole.
-
-    :param document: as :func:`clew.act.workflow.trace_file.read_trace` gives it
-    :param moment: ``shared_before`` or ``shared_after``
-    """
-    found = entry[moment]
-    by_sequence = {node["seq"]: node for node in document["nodes"]}
-    changes: list[Mapping[str, Any]] = []
-    while found.keys() == {AFTER}:  # back to the last entry that has the store whole, then forward again
-        node = by_sequence[found[AFTER]]
-        changes.append(node["mutations"])
-        found = node["shared_before"]
-    store = dict(found)
-    for change in reversed(changes):
-        store |= {**change["added"], **change["modified"]}
-        for key in change["removed"]:
-            store.pop(key, None)
-    whole: dict[str, Any] = resolve_blobs(store, dict(document))
-    return whole

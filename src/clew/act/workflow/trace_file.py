@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -26,6 +26,8 @@ from clew.errors import WorkflowError
 from clew.wire.redaction import redact_text
 
 BLOB: Final = "$blob"
+AFTER: Final = "$after"
+"""``{"$after": seq}``: the store as it was after that entry, which is not written again."""
 BLOB_CHARACTERS: Final = 1024
 """JSON texts longer than this are written once and referred to. A reference takes 45."""
 
@@ -246,3 +248,25 @@ def resolve_blobs(value: Any, document: dict[str, Any]) -> Any:
     if isinstance(value, list):
         return [resolve_blobs(item, document) for item in value]
     return value
+
+
+def store_at(document: Mapping[str, Any], entry: Mapping[str, Any], moment: str) -> dict[str, Any]:
+    """The shared store before or after an entry of a trace, whole.
+
+    :param document: as :func:`read_trace` gives it
+    :param moment: ``shared_before`` or ``shared_after``
+    """
+    found = entry[moment]
+    by_sequence = {node["seq"]: node for node in document["nodes"]}
+    changes: list[Mapping[str, Any]] = []
+    while found.keys() == {AFTER}:  # back to the last entry that has the store whole, then forward again
+        node = by_sequence[found[AFTER]]
+        changes.append(node["mutations"])
+        found = node["shared_before"]
+    store = dict(found)
+    for change in reversed(changes):
+        store |= {**change["added"], **change["modified"]}
+        for key in change["removed"]:
+            store.pop(key, None)
+    whole: dict[str, Any] = resolve_blobs(store, dict(document))
+    return whole
