@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
+from clew.observe.store.schema import select_runs
 from clew.observe.store.store import Store
 
 
@@ -40,22 +41,25 @@ class Run:
 RUN_COLUMNS = ", ".join(field.name for field in fields(Run))
 
 
-def run_of(row: dict[str, Any]) -> Run:
-    """A run from a row of the view ``runs`` with RUN_COLUMNS."""
-    return Run(**row)
+_OF_RUNS = select_runs("trace_id IN {ids:Array(String)} AND start_ns BETWEEN {first:UInt64} AND {last:UInt64}")
 
 
 def runs(store: Store, *, limit: int = 50, session: str | None = None, failed: bool = False) -> list[Run]:
     """The newest ``limit`` runs; with ``failed`` only those with an error."""
-    conditions = ["1"]
-    if session is not None:
-        conditions.append("session_id = {session:String}")
-    if failed:
-        conditions.append("errors > 0")
     if session is None and not failed:
-        conditions.append("run_id IN (SELECT trace_id FROM traces GROUP BY trace_id ORDER BY min(first_ns) DESC LIMIT {limit:UInt64})")
+        newest = "SELECT trace_id FROM traces GROUP BY trace_id ORDER BY min(first_ns) DESC LIMIT {limit:UInt64}"
+        return runs_of(store, [trace_id for (trace_id,) in store.query(newest, {"limit": limit}).result_rows])
+    conditions = ["session_id = {session:String}"] * (session is not None) + ["errors > 0"] * failed
     rows = store.rows(
         f"SELECT {RUN_COLUMNS} FROM runs WHERE {' AND '.join(conditions)} ORDER BY start_ns DESC, run_id LIMIT {{limit:UInt64}}",
         {"limit": limit, "session": session or ""},
     )
-    return [run_of(row) for row in rows]
+    return [Run(**row) for row in rows]
+
+
+def runs_of(store: Store, run_ids: Sequence[str]) -> list[Run]:
+    """These runs, newest first; ids that no run has are left out."""
+    ids = {"ids": list(run_ids)}
+    [(first, last)] = store.query("SELECT min(first_ns), max(last_ns) FROM traces WHERE trace_id IN {ids:Array(String)}", ids).result_rows
+    rows = store.rows(f"SELECT {RUN_COLUMNS} FROM ({_OF_RUNS}) ORDER BY start_ns DESC, run_id", {**ids, "first": first, "last": last})
+    return [Run(**row) for row in rows]

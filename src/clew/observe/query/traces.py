@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from clew.errors import AmbiguousId, NotFound
-from clew.observe.query.runs import RUN_COLUMNS, Run, run_of
+from clew.observe.query.runs import Run, runs_of
 from clew.observe.store.normalise import NEWEST_FIRST
 from clew.observe.store.store import Store
 
@@ -115,10 +115,12 @@ def trace(store: Store, run_id: str) -> Trace:
     :raises AmbiguousId: several have
     """
     whole = {"id": resolve(store, run_id)}
-    run = run_of(store.rows(f"SELECT {RUN_COLUMNS} FROM runs WHERE run_id = {{id:String}}", whole)[0])
-    calls = {row.pop("span_id"): row for row in store.rows(_CALLS, whole)}
-    spans = [_span(row, calls.get(row["span_id"])) for row in store.rows(_SPANS, whole)]
-    ordered, orphans = _depth_first(spans)
+    summary = store.readers.submit(runs_of, store, [whole["id"]])
+    figures = store.readers.submit(store.rows, _CALLS, whole)
+    rows = store.rows(_SPANS, whole)
+    calls = {row.pop("span_id"): row for row in figures.result()}
+    ordered, orphans = _depth_first([_span(row, calls.get(row["span_id"])) for row in rows])
+    [run] = summary.result()
     return Trace(run, ordered, orphans)
 
 

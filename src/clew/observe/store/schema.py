@@ -8,15 +8,15 @@ from importlib import resources
 from string import Template
 
 from clew.model.dialects import COLUMNS
-from clew.observe.store import normalise, pricing
-from clew.wire.otlp import SIGNALS, landing_columns
+from clew.observe.store import normalise, points, pricing
+from clew.wire.otlp import METRICS, SIGNALS, landing_columns
 
 FILES_TABLE = """CREATE TABLE IF NOT EXISTS schema_files (name String, digest String, at DateTime DEFAULT now())
 ENGINE = ReplacingMergeTree(at) ORDER BY name
 SETTINGS old_parts_lifetime = 1, auto_statistics_types = ''"""
 """Which file is in force, by digest of its text."""
 
-VIEW_ORDER = ("spans", "contents", "model_calls", "tool_calls", "runs", "sessions", "messages", "decisions", "logs")
+VIEW_ORDER = ("spans", "contents", "model_calls", "tool_calls", "runs", "sessions", "messages", "decisions", "logs", "points")
 """The public views (docs/sql.md), each after those it reads."""
 
 ARGUMENT_KEYS = (
@@ -58,6 +58,7 @@ def parts(*, replicated: str = "", on_cluster: str = "") -> dict[str, str]:
         "on_cluster": on_cluster,
         "second": normalise.SECOND,
         "value_type": normalise.VALUE_TYPE_SQL,
+        "point_columns": ",\n    ".join(f"{name} {kind}" for name, kind in points.POINT_COLUMNS),
         "span_columns": ",\n    ".join(f"{name} {kind}" for name, kind in normalise.SPAN_COLUMNS),
         "span_column_names": ", ".join(name for name, _ in normalise.SPAN_COLUMNS),
         "public_columns": ",\n    ".join(["if(response_model != '', response_model, request_model) AS model", *public]),
@@ -68,14 +69,26 @@ def parts(*, replicated: str = "", on_cluster: str = "") -> dict[str, str]:
         "cost_usd": pricing.COST_USD,
         "cost_source": pricing.COST_SOURCE,
         "may_cost": pricing.MAY_COST,
+        "of_runs": "",
         "argument_hash": _first_hash(ARGUMENT_KEYS),
         "result_hash": _first_hash(RESULT_KEYS),
     }
     for signal in SIGNALS:
         for encoding, json in (("protobuf", False), ("json", True)):
             generated[f"landing_{signal.name}_{encoding}"] = landing_columns(signal, json=json)
-            generated[f"decode_{signal.name}_{encoding}"] = normalise.decode(signal, json=json)
+            decoded = points.decode(json=json) if signal is METRICS else normalise.decode(signal, json=json)
+            generated[f"decode_{signal.name}_{encoding}"] = decoded
     return generated
+
+
+def select_runs(of_runs: str) -> str:
+    """What the view ``runs`` selects, of only the runs that the WHERE clause names: the engine passes no condition on a run to both sides of
+    the view's join.
+
+    :param of_runs: a condition on ``trace_id`` and ``start_ns``
+    """
+    text = (resources.files("clew.observe.store") / "views" / "runs.sql").read_text()
+    return Template(text.partition(" AS\n")[2]).substitute(of_runs=f"WHERE {of_runs}")
 
 
 def files(*, replicated: str = "", on_cluster: str = "") -> Iterator[tuple[str, str, list[str]]]:

@@ -40,6 +40,7 @@ FROM (
         anyIf(session_id, session_id != '') AS session,
         anyIf(user_id, user_id != '') AS user
     FROM spans
+    $of_runs
     GROUP BY trace_id
 ) AS s
 LEFT JOIN (
@@ -54,5 +55,6 @@ LEFT JOIN (
         sum(ifNull(cost_usd, 0)) AS partial_cost_usd,
         arraySort(groupUniqArrayIf(model, cost_source = 'unpriced')) AS unpriced_models
     FROM model_calls
+    $of_runs
     GROUP BY trace_id
 ) AS c ON s.trace_id = c.trace_id
