@@ -146,6 +146,7 @@ def test_a_refusal_is_told_by_its_kind(name: str, stream: bool, fault: Refusal, 
     assert done.span.status == "error"
     assert done.call.model == name.partition(":")[2]
     assert "gen_ai.response.model" not in done.span.attributes  # nobody answered
+    assert done.call.usage == (Usage(input_tokens=0, output_tokens=0) if fault.status < 500 else None)  # after a 500 nobody knows
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -181,6 +182,7 @@ def test_a_server_that_hangs_is_a_time_out(name: str, stream: bool) -> None:
     assert done.error.kind == "timeout"
     assert done.call.error == done.span.attributes["error.type"] == "timeout"
     assert str(done.error).endswith("did not answer within 0.2 s; raise timeout_s, or check that the server answers")
+    assert done.call.usage is None
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -276,7 +278,8 @@ def test_a_server_that_is_not_there_is_named() -> None:
 
     with calls.collecting() as ledger, pytest.raises(ModelError, match=r"^openai:gpt-4.1 at http://127.0.0.1:9/v1/ could not be reached"):
         complete(asked())
-    assert [call.error for call in ledger.take()] == ["ModelConnectionError"]
+    (call,) = ledger.take()
+    assert (call.error, call.usage) == ("ModelConnectionError", Usage(input_tokens=0, output_tokens=0))  # it was never sent
 
 
 @pytest.mark.parametrize("name", NAMES)

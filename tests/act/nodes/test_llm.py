@@ -224,6 +224,7 @@ def test_the_nodes_own_time_bounds_the_request(ask: Asked) -> None:
     running.attempt.reset(token)
     assert isinstance(done.error, ModelError)
     assert done.error.kind == "timeout"
+    assert [call.error for call in ask.calls] == ["timeout"]  # counted before the try is given up
 
 
 def test_another_model_answers_when_one_fails_and_the_change_is_recorded(ask: Asked, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

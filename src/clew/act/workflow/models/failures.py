@@ -31,6 +31,14 @@ OF_MODELS: Final = (
 _LONGEST: Final = 400
 
 
+def used_nothing(error: BaseException) -> bool:
+    """Whether the request was not worked on, so that it used no tokens: the provider refused it (4xx), or it was never sent. After any
+    other failure nobody knows."""
+    if isinstance(error, pa.ModelHTTPError):
+        return 400 <= error.status_code < 500 and error.status_code != 408 and not error.in_stream
+    return isinstance(error, pa.ModelConnectionError) and error.phase in ("connect", "pool")
+
+
 def text(name: str, error: BaseException, *, base_url: str | None, timeout_s: float | None) -> str:
     """One line about ``error``, without secrets.
 
@@ -66,7 +74,7 @@ def _rate_limit(name: str, place: str, _: float | None, error: Any) -> str:
 
 
 def _timeout(name: str, place: str, timeout_s: float | None, _: Any) -> str:
-    within = f" within {timeout_s:g} s" if timeout_s is not None else " in time"
+    within = f" within {round(timeout_s, 2):g} s" if timeout_s is not None else " in time"
     return f"{name}{place} did not answer{within}; raise timeout_s, or check that the server answers"
 
 

@@ -168,6 +168,8 @@ class _Call:
         """End the span and note the call. What came is kept: text, usage and cost also of a call that failed."""
         duration_ns = time.perf_counter_ns() - self.started_ns
         usage = self.exchange.usage(self.model.system) or _usage(response)
+        if usage is None and error is not None and failures.used_nothing(error):
+            usage = Usage(input_tokens=0, output_tokens=0)
         cost = self.exchange.cost_usd
         served = isinstance(self.model.wrapped, replay.ReplayModel)
         answered = (response.model_name if response is not None else None) or self.exchange.model

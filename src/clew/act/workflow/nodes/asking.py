@@ -6,8 +6,6 @@ from collections.abc import AsyncIterable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from jsonschema.exceptions import SchemaError, ValidationError
-from jsonschema.validators import validator_for
 from pydantic_ai import Agent, ModelRetry, NativeOutput, StructuredDict, ToolOutput
 from pydantic_ai import messages as pa
 from pydantic_ai.exceptions import AgentRunError, UsageLimitExceeded, UserError
@@ -15,7 +13,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import UsageLimits
 
 from clew.act.workflow.models.recorded import RecordedModel
-from clew.errors import ModelError
+from clew.errors import MissingExtra, ModelError
 
 MOST_FAULTS: Final = 10
 """Faults of an answer that are told to the model at once."""
@@ -103,6 +101,11 @@ async def _drain(_: Any, events: AsyncIterable[Any]) -> None:
 
 
 def _validator(schema: dict[str, Any]) -> Any:
+    try:
+        from jsonschema.exceptions import SchemaError
+        from jsonschema.validators import validator_for
+    except ImportError as error:
+        raise MissingExtra("output_schema", "jsonschema", "workflow") from error
     kind = validator_for(schema)
     try:
         kind.check_schema(schema)
@@ -112,7 +115,7 @@ def _validator(schema: dict[str, Any]) -> Any:
 
 
 def _faults(validator: Any, value: Any) -> list[str]:
-    errors: list[ValidationError] = sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.path)))
+    errors = sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.path)))
     return [f"- {'/'.join(map(str, error.absolute_path)) or 'the whole'}: {error.message}" for error in errors[:MOST_FAULTS]]
 
 

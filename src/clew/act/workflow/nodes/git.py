@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from clew.act.workflow import running
 from clew.act.workflow.nodes import node, process
+from clew.act.workflow.nodes.limit import within
 from clew.errors import WorkflowError
 from clew.model import attributes as names
 from clew.record.instruments.functions import git
@@ -125,15 +126,13 @@ class Command:
         return commit.stdout.strip() or None, branch.stdout.strip() or None
 
     def _run(self, *arguments: str) -> process.Finished:
-        left = running.remaining_s()
-        limit = self.params.timeout_s if left is None else min(self.params.timeout_s, left)
         try:
             # Nobody is there to answer: no editor, no pager, no question for a password.
             return process.run(
                 ["git", "--no-pager", "-c", "core.quotepath=off", *arguments],
                 cwd=self.repository,
                 env={"GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true", "LC_ALL": "C", **self.author},
-                timeout_s=limit,
+                timeout_s=within(self.params.timeout_s),
                 most_output=_MOST_OUTPUT,
             )
         except FileNotFoundError as error:

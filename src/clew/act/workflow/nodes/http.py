@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from clew.act.workflow import running
 from clew.act.workflow.document import DEFAULT
 from clew.act.workflow.nodes import node
+from clew.act.workflow.nodes.limit import within
 from clew.errors import MissingExtra, WorkflowError
 from clew.record.instruments.functions import tool
 
@@ -69,8 +70,7 @@ class HttpNode(node.NodeType):
             import httpx
         except ImportError as error:
             raise MissingExtra("an http node", "httpx", "workflow") from error
-        left = running.remaining_s()
-        timeout_s = params.timeout_s if left is None else max(min(params.timeout_s, left), 0.001)
+        timeout_s = within(params.timeout_s)
         sent = {"method": params.method, "url": params.url, "headers": params.headers, "query": params.query}
         with tool("http", arguments={**sent, "json": params.json_body, "body": params.body}) as span:
             client = httpx.Client(timeout=timeout_s, follow_redirects=params.follow_redirects)
@@ -79,7 +79,7 @@ class HttpNode(node.NodeType):
                     results = self._ask(client, params)
             except httpx.TimeoutException as error:
                 raise RequestTimeout(
-                    f"{params.method} {params.url} had no answer within {timeout_s:g} s; raise timeout_s, or check the server"
+                    f"{params.method} {params.url} had no answer within {round(timeout_s, 2):g} s; raise timeout_s, or check the server"
                 ) from error
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise RequestFailed(

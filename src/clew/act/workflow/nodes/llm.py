@@ -15,6 +15,7 @@ from clew.act.workflow.completion import complete
 from clew.act.workflow.document import DEFAULT
 from clew.act.workflow.models import names
 from clew.act.workflow.nodes import function, node
+from clew.act.workflow.nodes.limit import within
 from clew.errors import MissingExtra, ModelError
 from clew.model.usage import Usage
 from clew.record.instruments.functions import decision, tool
@@ -142,7 +143,7 @@ def _first_answer(asking: Asking, params: LlmNode.Params, base: Path, fallbacks:
             chosen = names.model(
                 _replayed(name, base),
                 base_url=params.base_url if number == 0 else None,
-                timeout_s=_sooner(params.timeout_s),
+                timeout_s=within(params.timeout_s),
                 record_to=None if params.record_to is None else base / params.record_to,
             )
             return complete(asking.answer(chosen))
@@ -171,11 +172,6 @@ def _replayed(name: str, base: Path) -> str:
     """A recording's file is relative to the document's directory."""
     kind, _, file = name.partition(":")
     return f"replay:{base / file}" if kind == "replay" and file else name
-
-
-def _sooner(timeout_s: float) -> float:
-    left = running.remaining_s()
-    return timeout_s if left is None else max(min(timeout_s, left), 0.001)
 
 
 def _recorded(name: str, found: Callable[..., Any]) -> Callable[..., Any]:

@@ -77,10 +77,10 @@ def run(
     try:
         with running.on_abandon(lambda: end(process)):
             exit_code = process.wait(timeout_s)
-    except subprocess.TimeoutExpired:
+    except subprocess.TimeoutExpired as expired:
         end(process)
         raise ProgramTimeout(
-            f"{shown(command)} took longer than {timeout_s:g} s and was ended; raise timeout_s, or make it faster"
+            f"{shown(command)} took longer than {round(expired.timeout, 2):g} s and was ended; raise timeout_s, or make it faster"
         ) from None
     except BaseException:
         end(process)

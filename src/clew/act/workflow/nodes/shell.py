@@ -10,6 +10,7 @@ from pydantic import Field
 from clew.act.workflow import running
 from clew.act.workflow.document import DEFAULT
 from clew.act.workflow.nodes import node, process
+from clew.act.workflow.nodes.limit import within
 from clew.errors import WorkflowError
 from clew.record.instruments.functions import execution
 
@@ -57,7 +58,7 @@ class ShellNode(node.NodeType):
                     cwd=running.base() / params.cwd,
                     env={name: _variable(value) for name, value in params.env.items()},
                     stdin=params.stdin,
-                    timeout_s=_sooner(params.timeout_s, running.remaining_s()),
+                    timeout_s=within(params.timeout_s),
                     most_output=params.max_output_bytes,
                 )
             except (OSError, ValueError) as error:
@@ -95,7 +96,3 @@ def _reason(params: ShellNode.Params, done: process.Finished) -> str:
 
 def _variable(value: str | float | bool) -> str:
     return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _sooner(*limits: float | None) -> float | None:
-    return min((limit for limit in limits if limit is not None), default=None)
