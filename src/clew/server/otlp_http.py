@@ -1,4 +1,4 @@
-"""OTLP/HTTP: POST /v1/traces, /v1/logs; protobuf or JSON; gzip, deflate, zstd or plain. Plain ASGI: no framework between wire and log."""
+"""OTLP/HTTP: POST /v1/traces, /v1/logs, /v1/metrics; protobuf or JSON; gzip, deflate, zstd or plain. Plain ASGI: no framework between wire and log."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ A checked body is what the engine can take as it is. Python looks at a span's id
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 
 from clew.errors import MalformedRecord, MissingExtra
-from clew.wire.otlp import LOGS, MESSAGES, TRACES, Field, Signal, camel
+from clew.wire.otlp import LOGS, MESSAGES, METRIC_KINDS, METRICS, TRACES, Field, Signal, camel
 from clew.wire.values import json_text, parse_json, protobuf_text
 
 
@@ -24,7 +25,7 @@ class Checked:
     signal: Signal
     body: bytes
     records: int
-    """Spans or log records in it."""
+    """Spans, log records or points in it."""
     rejected: list[str] = field(default_factory=list)
     """Why single records were left out of it."""
 
@@ -44,7 +45,10 @@ _PYTHON: dict[str, Any] = {
     "bool": bool,
     "int64": Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)],
     "int32": Annotated[int, msgspec.Meta(ge=-(1 << 31), le=(1 << 31) - 1)],
+    "sint32": Annotated[int, msgspec.Meta(ge=-(1 << 31), le=(1 << 31) - 1)],
     "uint32": Annotated[int, msgspec.Meta(ge=0, le=(1 << 32) - 1)],
+    "uint64": Annotated[int, msgspec.Meta(ge=0)],
+    "sfixed64": Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)],
     "fixed64": Annotated[int, msgspec.Meta(ge=0)],
     "fixed32": Annotated[int, msgspec.Meta(ge=0, le=(1 << 32) - 1)],
     "double": float,
@@ -57,9 +61,10 @@ def _json_type(message: str, item: Field) -> Any:
         return list[inner] if item.label == "repeated" else inner  # type: ignore[valid-type]
     if message == "Span" and item.name in _ID:
         return Annotated[str, msgspec.Meta(pattern=_ID[item.name])]
-    if item.name in ("kind", "code", "severity_number"):
+    if item.name in ("kind", "code", "severity_number", "aggregation_temporality"):
         return int | str
-    return _PYTHON[item.type]
+    plain: Any = _PYTHON[item.type]
+    return list[plain] if item.label == "repeated" else plain
 
 
 @cache
@@ -106,8 +111,15 @@ def check_json(line: bytes, signal: Signal | None = None) -> Checked:
     records = 0
     for group in getattr(request, camel(signal.resources)) or ():
         for scope in getattr(group, camel(signal.scopes)) or ():
-            records += len(getattr(scope, camel(signal.records)) or ())
+            found = getattr(scope, camel(signal.records)) or ()
+            records += _points(found, camel) if signal is METRICS else len(found)
     return Checked(signal, line.strip(), records)
+
+
+def _points(metrics: Iterable[Any], spell: Callable[[str], str]) -> int:
+    """How many points some metrics have. ``spell`` makes a field's name that of the encoding."""
+    kinds = [getattr(metric, spell(kind)) for metric in metrics for kind in METRIC_KINDS]
+    return sum(len(getattr(kind, spell("data_points")) or ()) for kind in kinds if kind is not None)
 
 
 def canonical_json(checked: Checked) -> bytes:
@@ -157,7 +169,7 @@ def _flatten_json(message: str, value: Any) -> None:
 
 # --- protobuf ----------------------------------------------------------------------------------------------------------------------------
 
-_EMPTY_ARRAY = {TRACES: (b"\x12\x02\x2a\x00",), LOGS: (b"\x12\x02\x2a\x00", b"\x2a\x02\x2a\x00")}
+_EMPTY_ARRAY = {TRACES: (b"\x12\x02\x2a\x00",), LOGS: (b"\x12\x02\x2a\x00", b"\x2a\x02\x2a\x00"), METRICS: (b"\x12\x02\x2a\x00",)}
 """An attribute, or a log's body, that is an empty list: to the engine it looks absent."""
 
 
@@ -213,7 +225,7 @@ def check_protobuf(signal: Signal, body: bytes) -> Checked:
     for group in getattr(request, signal.resources):
         for scope in getattr(group, signal.scopes):
             records = getattr(scope, signal.records)
-            checked.records += len(records)
+            checked.records += _points(records, str) if signal is METRICS else len(records)
             if signal is TRACES:
                 bad = [i for i, span in enumerate(records) if len(span.trace_id) != 16 or len(span.span_id) != 8]
                 for index in reversed(bad):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Type = Literal["string", "bytes", "bool", "int64", "int32", "uint32", "fixed64", "fixed32", "double"]
+Type = Literal["string", "bytes", "bool", "int64", "int32", "uint32", "uint64", "sint32", "fixed64", "sfixed64", "fixed32", "double"]
 Label = Literal["one", "optional", "repeated"]
 
 
@@ -122,13 +122,99 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         Field("arrival_time_unix_nano", 1001, "fixed64"),
         Field("sender", 1002, "string"),
     ),
+    "NumberDataPoint": (
+        Field("start_time_unix_nano", 2, "fixed64"),
+        Field("time_unix_nano", 3, "fixed64"),
+        Field("as_double", 4, "double", "optional"),
+        Field("as_int", 6, "sfixed64", "optional"),
+        Field("attributes", 7, "KeyValue", "repeated"),
+        Field("flags", 8, "uint32"),
+    ),
+    "Gauge": (Field("data_points", 1, "NumberDataPoint", "repeated"),),
+    "Sum": (
+        Field("data_points", 1, "NumberDataPoint", "repeated"),
+        Field("aggregation_temporality", 2, "int32"),
+        Field("is_monotonic", 3, "bool"),
+    ),
+    "HistogramDataPoint": (
+        Field("start_time_unix_nano", 2, "fixed64"),
+        Field("time_unix_nano", 3, "fixed64"),
+        Field("count", 4, "fixed64"),
+        Field("sum", 5, "double", "optional"),
+        Field("bucket_counts", 6, "fixed64", "repeated"),
+        Field("explicit_bounds", 7, "double", "repeated"),
+        Field("attributes", 9, "KeyValue", "repeated"),
+        Field("flags", 10, "uint32"),
+        Field("min", 11, "double", "optional"),
+        Field("max", 12, "double", "optional"),
+    ),
+    "Histogram": (Field("data_points", 1, "HistogramDataPoint", "repeated"), Field("aggregation_temporality", 2, "int32")),
+    "Buckets": (Field("offset", 1, "sint32"), Field("bucket_counts", 2, "uint64", "repeated")),
+    "ExponentialHistogramDataPoint": (
+        Field("attributes", 1, "KeyValue", "repeated"),
+        Field("start_time_unix_nano", 2, "fixed64"),
+        Field("time_unix_nano", 3, "fixed64"),
+        Field("count", 4, "fixed64"),
+        Field("sum", 5, "double", "optional"),
+        Field("scale", 6, "sint32"),
+        Field("zero_count", 7, "fixed64"),
+        Field("positive", 8, "Buckets"),
+        Field("negative", 9, "Buckets"),
+        Field("flags", 10, "uint32"),
+        Field("min", 12, "double", "optional"),
+        Field("max", 13, "double", "optional"),
+        Field("zero_threshold", 14, "double"),
+    ),
+    "ExponentialHistogram": (
+        Field("data_points", 1, "ExponentialHistogramDataPoint", "repeated"),
+        Field("aggregation_temporality", 2, "int32"),
+    ),
+    "ValueAtQuantile": (Field("quantile", 1, "double"), Field("value", 2, "double")),
+    "SummaryDataPoint": (
+        Field("start_time_unix_nano", 2, "fixed64"),
+        Field("time_unix_nano", 3, "fixed64"),
+        Field("count", 4, "fixed64"),
+        Field("sum", 5, "double"),
+        Field("quantile_values", 6, "ValueAtQuantile", "repeated"),
+        Field("attributes", 7, "KeyValue", "repeated"),
+        Field("flags", 8, "uint32"),
+    ),
+    "Summary": (Field("data_points", 1, "SummaryDataPoint", "repeated"),),
+    "Metric": (
+        Field("name", 1, "string"),
+        Field("description", 2, "string"),
+        Field("unit", 3, "string"),
+        Field("gauge", 5, "Gauge"),
+        Field("sum", 7, "Sum"),
+        Field("histogram", 9, "Histogram"),
+        Field("exponential_histogram", 10, "ExponentialHistogram"),
+        Field("summary", 11, "Summary"),
+    ),
+    "ScopeMetrics": (
+        Field("scope", 1, "InstrumentationScope"),
+        Field("metrics", 2, "Metric", "repeated"),
+        Field("schema_url", 3, "string"),
+    ),
+    "ResourceMetrics": (
+        Field("resource", 1, "Resource"),
+        Field("scope_metrics", 2, "ScopeMetrics", "repeated"),
+        Field("schema_url", 3, "string"),
+    ),
+    "ExportMetricsServiceRequest": (
+        Field("resource_metrics", 1, "ResourceMetrics", "repeated"),
+        Field("arrival_time_unix_nano", 1001, "fixed64"),
+        Field("sender", 1002, "string"),
+    ),
 }
+
+METRIC_KINDS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
+"""What a metric can be; its points are in the field of that name. Exemplars are not kept."""
 
 
 class Signal(NamedTuple):
     """One kind of telemetry: its request message and where its records sit in it."""
 
-    name: Literal["traces", "logs"]
+    name: Literal["traces", "logs", "metrics"]
     request: str
     resources: str
     scopes: str
@@ -143,7 +229,16 @@ TRACES = Signal(
 LOGS = Signal(
     "logs", "ExportLogsServiceRequest", "resource_logs", "scope_logs", "log_records", "opentelemetry.proto.collector.logs.v1.LogsService"
 )
-SIGNALS = (TRACES, LOGS)
+METRICS = Signal(
+    "metrics",
+    "ExportMetricsServiceRequest",
+    "resource_metrics",
+    "scope_metrics",
+    "metrics",
+    "opentelemetry.proto.collector.metrics.v1.MetricsService",
+)
+"""Its records are points: each metric holds some."""
+SIGNALS = (TRACES, LOGS, METRICS)
 
 
 def camel(name: str) -> str:
@@ -169,11 +264,19 @@ _COLUMN_TYPES = {
     "int64": "Int64",
     "int32": "Int32",
     "uint32": "UInt32",
+    "uint64": "UInt64",
+    "sint32": "Int32",
     "fixed64": "UInt64",
+    "sfixed64": "Int64",
     "fixed32": "UInt32",
     "double": "Float64",
 }
-_JSON_ENUMS = {("Span", "kind"), ("Status", "code"), ("LogRecord", "severity_number")}
+_JSON_ENUMS = {
+    ("Span", "kind"),
+    ("Status", "code"),
+    ("LogRecord", "severity_number"),
+    *((kind, "aggregation_temporality") for kind in ("Sum", "Histogram", "ExponentialHistogram")),
+}
 """Enums may come as number or name in JSON; the engine reads either as text."""
 
 
@@ -187,7 +290,7 @@ def column_type(message: str, field: Field, *, json: bool) -> str:
     if json and (message, field.name) in _JSON_ENUMS:
         return "String"
     plain = _COLUMN_TYPES[field.type]
-    return f"Nullable({plain})" if field.label == "optional" else plain
+    return {"optional": f"Nullable({plain})", "repeated": f"Array({plain})", "one": plain}[field.label]
 
 
 def landing_columns(signal: Signal, *, json: bool) -> str:

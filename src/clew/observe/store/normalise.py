@@ -90,7 +90,7 @@ def _array(texts: list[str]) -> str:
     return f"[{', '.join(literal(text) for text in texts)}]"
 
 
-class _Names:
+class Names:
     """Landing columns under the names of one encoding: ``n("s.trace_id")`` is ``s.trace_id`` or ``s.traceId``."""
 
     def __init__(self, *, json: bool) -> None:
@@ -165,7 +165,7 @@ _SEVERITIES = (
 
 def decode(signal: Signal, *, json: bool) -> str:
     """The SELECT that turns the nested arrays of a landing table into one row per record."""
-    n = _Names(json=json)
+    n = Names(json=json)
     records = n("scope." + signal.records)
     if signal is TRACES:
         record, ordinal, records = _decoded_span(n), "", f"arrayJoin({records})"
@@ -197,7 +197,7 @@ FROM (
 )"""
 
 
-def _decoded_span(n: _Names) -> str:
+def _decoded_span(n: Names) -> str:
     return f"""{n.id("r.trace_id")} AS trace_id,
     {n.id("r.span_id")} AS span_id,
     {n.id("r.parent_span_id")} AS parent_span_id,
@@ -221,7 +221,7 @@ def _decoded_span(n: _Names) -> str:
     {n("r.status.message")} AS status_message"""
 
 
-def _decoded_log(n: _Names) -> str:
+def _decoded_log(n: Names) -> str:
     return f"""ordinal,
     {n.id("r.trace_id")} AS trace_id,
     {n.id("r.span_id")} AS span_id,

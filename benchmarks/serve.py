@@ -1,0 +1,334 @@
+"""``clew serve`` under sustained load: generated agent spans over OTLP from client processes on the same machine.
+
+The clients send encoded requests that were made beforehand, as fast as they are acknowledged, for a time. Acknowledged means on disk. Then
+the last acknowledged span is asked for until it is there, and every stored span is counted. What is timed is from the first request until the
+last acknowledged span is answered by a query: acknowledged, durable, full-text indexed and queryable.
+
+    python benchmarks/serve.py [--seconds S] [--clients N] [--per-request N] [--protocol http|json|grpc] [--json]
+
+The clients' ids and times differ with each pass over the file, so no span is sent twice. The goals are printed as met or missed, never
+asserted: the machine may have other work, which the load average beside the figures shows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import psutil
+import spans
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+GOAL_RATE = 100_000
+LEAST_RATE = 50_000
+QUERYABLE_S = 5.0
+READY_S = 2.0
+IDLE_MIB = 400
+TEMPLATES = 40
+"""Requests that are made beforehand for each client; each pass over them gets new ids."""
+IDLE_S = 5.0
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+class Template:
+    """An encoded request, and where its ids stand: a pass changes four bytes of each, which costs the client next to nothing."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = bytearray(body)
+        request = ExportTraceServiceRequest.FromString(body)
+        ids: set[bytes] = set()
+        self.spans = 0
+        for resource in request.resource_spans:
+            for scope in resource.scope_spans:
+                for span in scope.spans:
+                    self.spans += 1
+                    ids |= {span.trace_id, span.span_id}
+                    self.last = span
+        self._ends = [at + len(found) for found in ids for at in _all(body, found)]
+
+    def renew(self, number: int) -> None:
+        """Ids of their own for this pass; parents and traces still fit."""
+        mark = number.to_bytes(4, "big")
+        for end in self._ends:
+            self.body[end - 4 : end] = mark
+
+    def last_span(self, number: int) -> str:
+        return str((self.last.span_id[:-4] + number.to_bytes(4, "big")).hex())
+
+
+def _all(body: bytes, found: bytes) -> list[int]:
+    places, at = [], body.find(found)
+    while at >= 0:
+        places.append(at)
+        at = body.find(found, at + 1)
+    return places
+
+
+def client(seed: int, settings: dict[str, Any], go: Any, stop: Any, results: Any) -> None:
+    """Sends until told to stop; reports what was acknowledged."""
+    made = [Template(body) for body in spans.requests(TEMPLATES * settings["per_request"], per_request=settings["per_request"], seed=seed)]
+    send = _sender(settings)
+    acknowledged = refused = passes = 0
+    last = ""
+    waits: list[float] = []
+    results.put("ready")
+    go.wait()
+    while not stop.is_set():
+        passes += 1
+        for template in made:
+            if stop.is_set():
+                break
+            template.renew(passes)
+            body = bytes(template.body)
+            while not stop.is_set():
+                begun = time.perf_counter()
+                if send(body):
+                    waits.append(time.perf_counter() - begun)
+                    acknowledged += template.spans
+                    last = template.last_span(passes)
+                    break
+                refused += 1
+                time.sleep(0.05)
+    waits.sort()
+    used = time.process_time()
+    p50, p99 = (waits[int(len(waits) * share)] * 1000 if waits else None for share in (0.5, 0.99))
+    results.put(
+        {
+            "acknowledged": acknowledged,
+            "refused": refused,
+            "last": last,
+            "p50_ms": p50,
+            "p99_ms": p99,
+            "cpu_s": used,
+            "bytes": sum(len(t.body) for t in made) / sum(t.spans for t in made),
+        }
+    )
+
+
+def _sender(settings: dict[str, Any]) -> Any:
+    if settings["protocol"] == "grpc":
+        import grpc
+
+        channel = grpc.insecure_channel(f"127.0.0.1:{settings['grpc']}")
+        export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+
+        def call(body: bytes) -> bool:
+            try:
+                export(body, timeout=60)
+            except grpc.RpcError as error:
+                if error.code() != grpc.StatusCode.UNAVAILABLE:
+                    raise
+                return False
+            return True
+
+        return call
+    import http.client
+
+    connection = http.client.HTTPConnection("127.0.0.1", settings["http"], timeout=60)
+    kind = "application/x-protobuf"
+
+    def post(body: bytes) -> bool:
+        connection.request("POST", "/v1/traces", body, {"Content-Type": kind})
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status not in (200, 429, 503):
+            raise SystemExit(f"the server answered {answer.status}")
+        return answer.status == 200
+
+    return post
+
+
+class Server:
+    """A fresh ``clew serve`` in a process of its own; the peak of its memory is watched."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.http, second, self.grpc = free_ports(3)
+        command = [sys.executable, "-m", "clew.cli.main", "serve", "--data-dir", str(data_dir)]
+        command += ["--port", str(self.http), "--otlp-http", str(second), "--otlp-grpc", str(self.grpc)]
+        begun = time.perf_counter()
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert self.process.stdout is not None
+        if not self.process.stdout.readline():
+            raise SystemExit("the server did not start")
+        self.ready_s = time.perf_counter() - begun
+        self.seen = psutil.Process(self.process.pid)
+        self.peak_rss = 0
+        self._watching = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while not self._watching.wait(0.1):
+            self.peak_rss = max(self.peak_rss, self.seen.memory_info().rss)
+
+    def cpu_s(self) -> float:
+        used = self.seen.cpu_times()
+        return float(used.user + used.system)
+
+    def stats(self) -> Any:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/api/v1/stats") as answer:
+            return json.load(answer)
+
+    def stop(self) -> float:
+        self._watching.set()
+        begun = time.perf_counter()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
+        return time.perf_counter() - begun
+
+
+def count(data_dir: Path, where: str = "") -> int:
+    from clew.cli.client import Client
+    from clew.cli.operations import SQL
+
+    with Client.connect(data_dir) as asked:
+        return int(asked.ask(SQL, query=f"SELECT count() FROM spans {where}").rows[0][0])
+
+
+def measure(arguments: argparse.Namespace, data_dir: Path) -> dict[str, Any]:
+    server = Server(data_dir)
+    before = server.cpu_s()
+    time.sleep(IDLE_S)
+    idle = {"idle_cpu_share": (server.cpu_s() - before) / IDLE_S, "idle_rss_mib": server.seen.memory_info().rss / 2**20}
+    context = multiprocessing.get_context("spawn")
+    go, stop, results = context.Event(), context.Event(), context.Queue()
+    settings = {"per_request": arguments.per_request, "protocol": arguments.protocol, "http": server.http, "grpc": server.grpc}
+    clients = [
+        context.Process(target=client, args=(random.randrange(1 << 30), settings, go, stop, results)) for _ in range(arguments.clients)
+    ]
+    for one in clients:
+        one.start()
+    for _ in clients:
+        assert results.get() == "ready"
+    used = server.cpu_s()
+    begun = time.perf_counter()
+    go.set()
+    time.sleep(arguments.seconds)
+    stop.set()
+    found = [results.get() for _ in clients]
+    sent_s = time.perf_counter() - begun
+    waiting = server.stats()["waiting"]
+    while server.stats()["waiting"]:
+        time.sleep(0.02)
+    last = [one["last"] for one in found if one["last"]]
+    while count(data_dir, f"WHERE span_id IN ({', '.join(repr(span) for span in last)})") < len(last):
+        time.sleep(0.02)
+    queryable_s = time.perf_counter() - begun
+    cpu = server.cpu_s() - used
+    while not server.stats()["settled"]:
+        time.sleep(0.02)
+    settled_s = time.perf_counter() - begun
+    acknowledged = sum(one["acknowledged"] for one in found)
+    stats = server.stats()
+    stored = count(data_dir)
+    if not (stored == acknowledged == stats["stored"] == stats["received"]) or stats["gap"]:
+        raise SystemExit(f"{acknowledged} acknowledged, {stored} in the store, account {stats}")
+    for one in clients:
+        one.join()
+    closing_s = server.stop()
+    return {
+        **idle,
+        "ready_s": server.ready_s,
+        "acknowledged": acknowledged,
+        "acknowledged_per_s": acknowledged / sent_s,
+        "spans_per_s": acknowledged / queryable_s,
+        "sent_s": sent_s,
+        "waiting_at_the_end": waiting,
+        "queryable_after_s": queryable_s - sent_s,
+        "settled_after_s": settled_s - sent_s,
+        "server_cpu_us_per_span": cpu / acknowledged * 1e6,
+        "clients_cpu_us_per_span": sum(one["cpu_s"] for one in found) / acknowledged * 1e6,
+        "bytes_on_the_wire": found[0]["bytes"],
+        "asked_to_wait": sum(one["refused"] for one in found),
+        "p50_ms": max(one["p50_ms"] or 0 for one in found),
+        "p99_ms": max(one["p99_ms"] or 0 for one in found),
+        "peak_rss_mib": server.peak_rss / 2**20,
+        "closing_s": closing_s,
+    }
+
+
+def report(figures: dict[str, Any], machine: dict[str, Any]) -> None:
+    before, after = machine["load_average"]
+    print(
+        f"{machine['seconds']} s of OTLP/{machine['protocol']} from {machine['clients']} client processes, {machine['per_request']} spans a request of {figures['bytes_on_the_wire']:.0f} bytes each; {machine['cpus']} CPUs shared with the clients, load {before:.1f} → {after:.1f}"
+    )
+    rows = (
+        (
+            "acknowledged and queryable",
+            f"{figures['spans_per_s']:,.0f} spans/s",
+            f"{figures['acknowledged']:,} in {figures['sent_s']:.1f} s, all there {figures['queryable_after_s']:.1f} s later, settled {figures['settled_after_s']:.1f} s later",
+        ),
+        (
+            "acknowledged",
+            f"{figures['acknowledged_per_s']:,.0f} spans/s",
+            f"p50 {figures['p50_ms']:.0f} ms, p99 {figures['p99_ms']:.0f} ms a request; asked to wait {figures['asked_to_wait']} times",
+        ),
+        (
+            "CPU of the server",
+            f"{figures['server_cpu_us_per_span']:.1f} µs/span",
+            f"clients {figures['clients_cpu_us_per_span']:.1f} µs/span, generating included",
+        ),
+        (
+            "memory at most",
+            f"{figures['peak_rss_mib']:,.0f} MiB",
+            f"idle {figures['idle_rss_mib']:.0f} MiB, {figures['idle_cpu_share']:.2%} CPU",
+        ),
+        ("ready after", f"{figures['ready_s']:.2f} s", f"closed in {figures['closing_s']:.1f} s"),
+    )
+    for name, figure, rest in rows:
+        print(f"{name:28}{figure:>20}   {rest}")
+    print()
+    for goal, met in machine["goals"].items():
+        print(f"{'met   ' if met else 'MISSED'} {goal}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--clients", type=int, default=2)
+    parser.add_argument("--per-request", type=int, default=1000)
+    parser.add_argument("--protocol", choices=("http", "grpc"), default="http")
+    parser.add_argument("--json", action="store_true", help="also write benchmarks/results/serve.json")
+    arguments = parser.parse_args()
+    load = [os.getloadavg()[0]]
+    with tempfile.TemporaryDirectory(prefix="clew-benchmark-") as folder:
+        figures = measure(arguments, Path(folder) / "data")
+    load.append(os.getloadavg()[0])
+    goals = {
+        f"{GOAL_RATE:,} spans/s": figures["spans_per_s"] >= GOAL_RATE,
+        f"at least {LEAST_RATE:,} spans/s": figures["spans_per_s"] >= LEAST_RATE,
+        f"queryable within {QUERYABLE_S:.0f} s": figures["queryable_after_s"] <= QUERYABLE_S,
+        f"ready in {READY_S:.0f} s": figures["ready_s"] < READY_S,
+        f"idle ≤ {IDLE_MIB} MiB and < 1 % CPU": figures["idle_rss_mib"] <= IDLE_MIB and figures["idle_cpu_share"] < 0.01,
+    }
+    given = {name: getattr(arguments, name) for name in ("seconds", "clients", "per_request", "protocol")}
+    machine = {"python": platform.python_version(), "cpus": os.cpu_count(), "load_average": load, **given, "goals": goals}
+    report(figures, machine)
+    if arguments.json:
+        results = Path(__file__).parent / "results"
+        results.mkdir(exist_ok=True)
+        (results / "serve.json").write_text(json.dumps({"machine": machine, "clew": figures}, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,2 @@
+CREATE MATERIALIZED VIEW IF NOT EXISTS decode_metrics_json $on_cluster TO point_records AS
+$decode_metrics_json

@@ -1,0 +1,41 @@
+-- Points of metrics. A point is its series (program, instrumentation, metric and attributes) and its time; a later arrival replaces an earlier one.
+CREATE TABLE IF NOT EXISTS point_records  (
+    name LowCardinality(String),
+    series UInt64 CODEC(ZSTD(1)),
+    time_ns UInt64 CODEC(Delta, ZSTD(1)),
+    start_ns UInt64 CODEC(Delta, ZSTD(1)),
+    arrival_ns UInt64 CODEC(Delta, ZSTD(1)),
+    sender LowCardinality(String),
+    kind Enum8('gauge' = 0, 'sum' = 1, 'histogram' = 2, 'exponential_histogram' = 3, 'summary' = 4),
+    unit LowCardinality(String),
+    description LowCardinality(String),
+    temporality Enum8('unspecified' = 0, 'delta' = 1, 'cumulative' = 2),
+    is_monotonic Bool,
+    service LowCardinality(String),
+    process LowCardinality(String),
+    scope_name LowCardinality(String),
+    flags UInt32,
+    value Nullable(Float64),
+    int_value Nullable(Int64),
+    count Nullable(UInt64),
+    sum Nullable(Float64),
+    min Nullable(Float64),
+    max Nullable(Float64),
+    bounds Array(Float64),
+    counts Array(UInt64),
+    scale Int32,
+    zero_count UInt64,
+    zero_threshold Float64,
+    positive_offset Int32,
+    positive_counts Array(UInt64),
+    negative_offset Int32,
+    negative_counts Array(UInt64),
+    quantiles Array(Float64),
+    quantile_values Array(Float64),
+    resource Map(LowCardinality(String), String) CODEC(ZSTD(3)),
+    attributes Map(LowCardinality(String), String) CODEC(ZSTD(3)),
+    attribute_types Array(Enum8('string' = 0, 'int' = 1, 'double' = 2, 'bool' = 3, 'json' = 4)) CODEC(ZSTD(3))
+) ENGINE = ReplacingMergeTree(arrival_ns)
+PARTITION BY toDate(fromUnixTimestamp64Nano(toInt64(arrival_ns)), 'UTC')
+ORDER BY (name, series, time_ns, start_ns)
+SETTINGS old_parts_lifetime = 1, auto_statistics_types = '';
