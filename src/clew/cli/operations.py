@@ -18,7 +18,7 @@ from clew.errors import StoreError
 from clew.observe.ingest import batch, files, spool
 from clew.observe.ingest.collector import Collector, Stats, account_of, stats_of
 from clew.observe.ingest.quarantine import Kept
-from clew.observe.query import costs, health, oddities, runs, search, sql, traces
+from clew.observe.query import costs, health, history, oddities, runs, search, sql, traces
 from clew.observe.store.store import Store
 
 T = TypeVar("T")
@@ -144,6 +144,7 @@ TRACE = Operation("trace", _of_store(traces.trace), traces.Trace)
 CONTENTS = Operation("contents", _of_store(traces.contents), dict[str, str])
 ATTRIBUTES = Operation("attributes", _of_store(traces.span_attributes), dict[str, Any])
 ODDITIES = Operation("oddities", _of_store(oddities.oddities), oddities.Oddities)
+HISTORY = Operation("history", _of_store(history.history), history.Past | None)
 SEARCH = Operation("search", _of_store(search.search), search.Hits)
 COSTS = Operation("costs", _of_store(costs.costs), costs.Costs)
 SQL = Operation("sql", _of_store(sql.sql), sql.Table)
@@ -153,5 +154,5 @@ HEALTH = Operation("health", _of_store(health.health), health.Health)
 
 TABLE: dict[str, Operation[Any]] = {
     operation.name: operation
-    for operation in (SWEEP, IMPORT, RUNS, TRACE, CONTENTS, ATTRIBUTES, ODDITIES, SEARCH, COSTS, SQL, RETRY, COLLECTED, HEALTH)
+    for operation in (SWEEP, IMPORT, RUNS, TRACE, CONTENTS, ATTRIBUTES, ODDITIES, HISTORY, SEARCH, COSTS, SQL, RETRY, COLLECTED, HEALTH)
 }
