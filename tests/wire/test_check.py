@@ -134,10 +134,11 @@ def test_a_stamp_says_when_and_from_whom() -> None:
 def test_the_schema_is_that_of_opentelemetry() -> None:
     """Names and numbers of every field, but for ours, which are above 1000."""
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+    from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     published: dict[str, dict[str, int]] = {}
-    waiting = [ExportTraceServiceRequest.DESCRIPTOR, ExportLogsServiceRequest.DESCRIPTOR]
+    waiting = [ExportTraceServiceRequest.DESCRIPTOR, ExportLogsServiceRequest.DESCRIPTOR, ExportMetricsServiceRequest.DESCRIPTOR]
     while waiting:
         message = waiting.pop()
         if message.name not in published:
