@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import grpc  # type: ignore[import-untyped]  # its types are not published with it
+import grpc
 
 from clew.errors import StoreUnavailable
 from clew.server import otlp_answers
