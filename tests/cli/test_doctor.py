@@ -7,6 +7,8 @@ from typing import Any
 
 from clew.cli import doctor
 from clew.cli.terminal import Page
+from clew.observe.ingest.account import Line
+from clew.observe.ingest.collector import Stats
 from clew.observe.query.health import Health, Loss, Size
 
 
@@ -78,3 +80,32 @@ def test_records_set_aside_are_wrong_and_doubts_are_notes() -> None:
         "unpriced": "note",
     }
     assert all(finding.advice for finding in found if finding.level == "wrong")
+
+
+def account(**changed: Any) -> Stats:
+    lines = [Line("traces", "otlp:127.0.0.1", 10, 7, {"bad ids": 1}, 2)]
+    given: dict[str, Any] = {
+        "lines": lines,
+        "received": 10,
+        "stored": 7,
+        "rejected": {"bad ids": 1},
+        "waiting": 2,
+        "gap": 0,
+        "refused_requests": {},
+        "log_bytes": 0,
+        "log_limit_bytes": 0,
+        "settled": True,
+        "trouble": None,
+    }
+    return Stats(**given | changed)
+
+
+def test_the_account_of_the_collector_is_told_and_a_gap_or_trouble_is_wrong() -> None:
+    told = "received 10 = stored 7 + rejected 1 (bad ids 1) + waiting 2, from 1 sender"
+    assert [(one.level, one.text) for one in doctor.received(account())] == [("note", told)]
+    found = doctor.received(account(gap=3, trouble="No space left", refused_requests={"malformed": 2}))
+    assert [one.level for one in found] == ["note", "note", "wrong", "wrong"]
+    assert "2 requests answered with an error (malformed 2)" in found[1].text
+    assert "3 records" in found[2].text
+    assert "No space left" in found[3].text
+    assert doctor.received(account(lines=[])) == []

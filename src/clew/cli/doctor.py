@@ -16,6 +16,7 @@ from clew.cli.terminal import Cell, Page, safe
 from clew.errors import ClewError, MissingExtra
 
 if TYPE_CHECKING:
+    from clew.observe.ingest.collector import Stats
     from clew.observe.query.health import Health
 
 LEAST_FREE_BYTES = 256 << 20
@@ -42,8 +43,9 @@ def command(as_json: bool) -> int:
     directory = invocation.data_dir()
     findings = [_python(), *_disk(directory)]
     state: Health | None = None
+    account: Stats | None = None
     try:
-        from clew.cli.operations import HEALTH, SWEEP
+        from clew.cli.operations import COLLECTED, HEALTH, SWEEP
 
         with invocation.client("doctor") as client:
             findings.append(Finding("ok", "owner", f"process {client.owner.pid}, Clew {client.owner.version}"))
@@ -55,11 +57,13 @@ def command(as_json: bool) -> int:
                 )
             state = client.ask(HEALTH)
             findings += examine(state)
+            account = client.ask(COLLECTED)
+            findings += received(account)
     except (ClewError, OSError) as error:
         findings.append(Finding("wrong", "packages" if isinstance(error, MissingExtra) else "store", str(error)))
     page = invocation.page()
     if as_json:
-        page.json({"findings": findings, "health": state})
+        page.json({"findings": findings, "health": state, "received": account})
     else:
         write(page, findings)
     return 1 if any(finding.level == "wrong" for finding in findings) else 0
@@ -100,7 +104,7 @@ def examine(health: Health) -> list[Finding]:
                 "wrong",
                 "set aside",
                 f"{figures.plural(health.quarantined, 'record')} could not be read",
-                f"look at them in {Path(health.data_dir) / 'quarantine'}",
+                f"look at them in {Path(health.data_dir) / 'quarantine'}; clew retry tries again what the engine refused",
             )
         )
     if health.running:
@@ -168,6 +172,33 @@ def _losses(health: Health) -> list[Finding]:
                 )
             )
     return found
+
+
+def received(account: Stats) -> list[Finding]:
+    """What the collector's account means."""
+    if not account.lines and not account.refused_requests:
+        return []
+    lost = sum(account.rejected.values())
+    text = f"received {account.received:,} = stored {account.stored:,} + rejected {lost:,}{_reasons(account.rejected)} + waiting {account.waiting:,}"
+    text += f", from {figures.plural(len({line.sender for line in account.lines}), 'sender')}"
+    found = [Finding("note" if lost else "ok", "received", text)]
+    if account.refused_requests:
+        count = sum(account.refused_requests.values())
+        text = f"{figures.plural(count, 'request')} answered with an error{_reasons(account.refused_requests)}; their senders keep them"
+        found.append(Finding("note", "received", text))
+    if account.gap:
+        found.append(Finding("wrong", "received", f"the collector's account does not add up: {account.gap:,} records", "please report it"))
+    if account.trouble:
+        found.append(
+            Finding(
+                "wrong", "received", f"what waits is not taken in: {account.trouble}", "it is safe in the log meanwhile, and tried again"
+            )
+        )
+    return found
+
+
+def _reasons(counts: dict[str, int]) -> str:
+    return f" ({', '.join(f'{reason} {count:,}' for reason, count in sorted(counts.items()))})" if counts else ""
 
 
 _MARKS: dict[str, tuple[str, str]] = {"ok": ("", ""), "note": ("note", "warning"), "wrong": ("wrong", "error")}
