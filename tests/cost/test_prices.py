@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,7 +17,9 @@ from hypothesis import strategies as st
 
 from clew.cost.prices import PriceBook
 from clew.cost.providers import GATEWAYS, LOCAL, PRICE_LIST
-from clew.errors import MissingExtra, PriceError
+from clew.cost.tariff import cost
+from clew.errors import MissingExtra, PriceError, SettingError
+from clew.model.usage import Usage
 
 pytestmark = pytest.mark.needs("genai_prices")
 
@@ -253,3 +256,26 @@ def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, c
     file.write_bytes(content)
     with contextlib.suppress(PriceError):
         assert PriceBook(file).tariff("ollama", "nobody-knows") is None
+
+
+def test_the_setting_default_price_is_for_models_without_a_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unset = PriceBook.from_settings(tmp_path)
+    assert unset.tariff("openai", "nobody-knows-1") is None
+    monkeypatch.setenv("CLEW_DEFAULT_PRICE", "0.15/0.60")
+    book = PriceBook.from_settings(tmp_path)
+    tariff = book.tariff("openai", "nobody-knows-1")
+    assert tariff is not None
+    assert (tariff.source, tariff.matched_model, tariff.version) == ("override", "default_price", "default price 0.15/0.6")
+    usage = Usage(input_tokens=1_000_000, output_tokens=1_000_000)
+    assert cost(usage, tariff, datetime(2026, 1, 1, tzinfo=UTC)) == 0.75
+    known = book.tariff("openai", "gpt-4o-mini")
+    assert known is not None
+    assert known.source == "genai-prices"
+    assert book.fingerprint != unset.fingerprint
+
+
+@pytest.mark.parametrize("text", ["0.15", "cheap/dear", "-1/2", "1/inf", ""])
+def test_a_default_price_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("CLEW_DEFAULT_PRICE", text)
+    with pytest.raises(SettingError, match="expected two prices, input/output"):
+        PriceBook.from_settings(tmp_path)

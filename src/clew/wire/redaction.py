@@ -99,8 +99,17 @@ def hide(texts: Iterable[str]) -> None:
     new = {text for text in texts if len(text) >= SHORTEST_HIDDEN} - _hidden_texts
     if new:
         _hidden_texts.update(new)
-        forms = {form for text in _hidden_texts for form in (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])}
+        forms = {form for text in _hidden_texts for form in _written(text)}
         _hidden = re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True))))
+
+
+def _written(text: str) -> set[str]:
+    """The forms that ``text`` has in JSON in a string in JSON ..."""
+    forms = latest = {text}
+    for _ in range(_JSON_DEPTH):
+        latest = {json.dumps(form, ensure_ascii=ascii_only)[1:-1] for form in latest for ascii_only in (True, False)}
+        forms = forms | latest
+    return forms
 
 
 def is_suspect(text: str) -> bool:

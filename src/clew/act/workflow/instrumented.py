@@ -59,6 +59,7 @@ class InstrumentedNodeWrapper(NodeWrapper):
         self.metrics_collector = metrics_collector
         self.trace_collector = trace_collector
         self.record = record
+        self._describes = record and getattr(inner_node, "kind", "other") == "other"
 
     def _run(self, shared: dict[str, Any]) -> Any:
         trace = self.trace_collector
@@ -139,7 +140,7 @@ class InstrumentedNodeWrapper(NodeWrapper):
 
     def _describe(self, span: Any, visit: Visit, shared: dict[str, Any]) -> None:
         """What went in and came out, unless the node's own span inside has it."""
-        if getattr(self.inner_node, "kind", "other") != "other":
+        if not self._describes:
             return
         if visit.params:
             span.input(visit.params)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from json.encoder import encode_basestring
 from typing import Any, Final
 
 from clew.record.snapshots import deep
@@ -13,6 +14,10 @@ LONGEST: Final = 64 << 20
 """Characters of one object's text; longer ones are cut and say so."""
 DEEPEST: Final = 64
 """Mappings and lists inside one another; readers recurse."""
+
+
+quoted: Final = encode_basestring
+"""A text as JSON, at C speed."""
 
 
 def encode(value: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from clew.act.workflow import running
 from clew.act.workflow.namespaced import INPUTS_KEY, Store
-from clew.act.workflow.plain import encode
+from clew.act.workflow.plain import encode, quoted
 from clew.act.workflow.running import Visit
 from clew.act.workflow.templates import Reference, parse
 from clew.act.workflow.trace_file import AFTER, TraceFile
@@ -21,7 +21,7 @@ from clew.record.errors import describe
 from clew.wire.redaction import MASK
 
 FORMAT: Final = "clew-trace/1"
-INLINE_CHARACTERS: Final = 4096
+INLINE_CHARACTERS: Final = 2048
 """A store of more JSON than this is not repeated in each entry: its entry says ``{"$after": seq}``. So a trace grows with what the nodes
 write, not with the square of their number."""
 SCALARS: Final = (str, int, float, bool, type(None))
@@ -77,7 +77,7 @@ class WorkflowTraceCollector:
                 written = self._stores[id(shared)] = _Written(shared)
                 self._update(written, [key for key in shared if not key.startswith("__")])
             visit.trace = self._snapshot(written), _now()
-        start = f'{{"seq":{visit.sequence},"node_id":{encode(visit.path)},"node_type":{encode(node_type)},"timestamp":{encode(visit.trace[1])}}}'
+        start = f'{{"seq":{visit.sequence},"node_id":{quoted(visit.path)},"node_type":{quoted(node_type)},"timestamp":"{visit.trace[1]}"}}'
         self._file.write("start", start)
 
     def node_ended(
@@ -92,35 +92,29 @@ class WorkflowTraceCollector:
     ) -> None:
         """A node has ended: writes its entry."""
         outer = running.visit.get()
+        parent = f'"parent":{outer.sequence},' if outer is not None else ""
         before, timestamp = visit.trace
-        resolutions = visit.resolutions or []
         with self._lock:
             written = self._stores[id(shared)]
             changed = self._update(written, self._candidates(written, visit))
             after = self._snapshot(written, visit.sequence)
+            resolved = ",".join([self._resolution(written.secrets, *found) for found in visit.resolutions or ()])
             self._failed += error is not None
             if outer is None:  # else the node around it counts them
                 self._calls += llm_calls
-        entry = {
-            "seq": str(visit.sequence),
-            **({"parent": str(outer.sequence)} if outer is not None else {}),
-            "node_id": encode(visit.path),
-            "node_type": encode(node_type),
-            "timestamp": encode(timestamp),
-            "duration_ms": repr(round(duration_ns / 1e6, 2)),
-            "success": "false" if error is not None else "true",
-            "shared_before": before,
-            "shared_after": after,
-            "mutations": changed,
-            "template_resolutions": f"[{','.join([self._resolution(written.secrets, *found) for found in resolutions])}]",
-        }
+        entry = (
+            f'{{"seq":{visit.sequence},{parent}'
+            f'"node_id":{quoted(visit.path)},"node_type":{quoted(node_type)},"timestamp":"{timestamp}",'
+            f'"duration_ms":{round(duration_ns / 1e6, 2)!r},"success":{"false" if error is not None else "true"},'
+            f'"shared_before":{before},"shared_after":{after},"mutations":{changed},"template_resolutions":[{resolved}]'
+        )
         if llm_calls:
-            entry["llm_call"] = self._value("llm_call", llm_calls[-1])
+            entry += f',"llm_call":{self._value("llm_call", llm_calls[-1])}'
         if len(llm_calls) > 1:
-            entry["llm_calls"] = f"[{','.join([self._value('llm_call', call) for call in llm_calls])}]"
+            entry += f',"llm_calls":[{",".join([self._value("llm_call", call) for call in llm_calls])}]'
         if error is not None:
-            entry["error"] = self._value("error", _detail(error))
-        self._file.write("node", self._object(entry))
+            entry += f',"error":{self._value("error", _detail(error))}'
+        self._file.write("node", entry + "}")
 
     def run_ended(self, status: str, *, result: Any = None, error: str | None = None, failed_node: str | None = None) -> Path | None:
         """Writes the end and makes one document of the trace; its path, or None when it could not be written."""
@@ -181,7 +175,7 @@ class WorkflowTraceCollector:
             old = parts.get(key)
             if key not in shared:
                 if old is not None:
-                    removed.append(encode(key))
+                    removed.append(quoted(key))
                     written.size -= len(parts.pop(key))
                 continue
             value = shared[key]
@@ -189,7 +183,7 @@ class WorkflowTraceCollector:
                 value = {name: MASK if name in written.secrets else item for name, item in value.items()}
             elif old is not None and isinstance(value, SCALARS) and written.values.get(key) is value:
                 continue
-            new = f"{encode(key)}:{self._value(key, value)}"
+            new = f"{quoted(key)}:{self._value(key, value)}"
             written.values[key] = value
             if new == old:
                 continue
@@ -211,7 +205,7 @@ class WorkflowTraceCollector:
         if root == INPUTS_KEY and path[:1] and path[0] in secrets:
             resolved = MASK
         value = self._value(param.rpartition(".")[2], resolved)
-        return f'{{"param":{encode(param)},"template":{encode(template)},"resolved":{value}}}'
+        return f'{{"param":{quoted(param)},"template":{quoted(template)},"resolved":{value}}}'
 
     def _value(self, name: str, value: Any) -> str:
         return self._file.value(name, value)

@@ -21,7 +21,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from clew.act.workflow.plain import encode
+from clew.act.workflow.plain import encode, quoted
 from clew.errors import WorkflowError
 from clew.wire.redaction import redact_text
 
@@ -93,7 +93,7 @@ class TraceFile:
         if len(text) <= BLOB_CHARACTERS:
             return text
         if isinstance(value, dict) and all(type(key) is str for key in value):
-            parts = [f"{encode(key)}:{self._referred(_redacted(key, item))}" for key, item in value.items()]
+            parts = [f"{quoted(key)}:{self._referred(_redacted(key, item))}" for key, item in value.items()]
             text = f"{{{','.join(parts)}}}"
         return self._referred(text)
 
@@ -158,7 +158,7 @@ def _said(error: OSError, path: object) -> str:
 
 def _redacted(name: str, value: Any) -> str:
     """``value`` as JSON, masked as what stands under ``name``."""
-    head = f"{{{encode(name)}:"
+    head = f"{{{quoted(name)}:"
     text = encode({name: value})
     clean = redact_text(text)
     if clean is not text and not clean.startswith(head):
