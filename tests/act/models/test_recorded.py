@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic_ai import Agent
 from pydantic_ai import messages as pa
+from pydantic_ai.exceptions import ModelTimeoutError
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.usage import RequestUsage
@@ -223,6 +224,13 @@ def test_a_stream_that_breaks_off_keeps_what_came(name: str, cleanly: bool) -> N
         assert done.call.usage.output_tokens == 1
 
 
+def test_an_answer_that_the_library_streams_unasked_is_not_taken_for_whole_when_it_was_cut() -> None:
+    done = ask("anthropic:claude-sonnet-5", Broken(Answer(TEXT), events=3, cleanly=True))
+    assert isinstance(done.error, ModelError)
+    assert "broke off" in str(done.error)
+    assert TEXT.startswith(done.said[0])
+
+
 def test_a_reader_that_stops_leaves_a_call_with_what_came() -> None:
     async def asked(server: ModelServer) -> None:
         async with (
@@ -305,6 +313,16 @@ def test_any_model_of_the_library_is_recorded_also_one_without_http() -> None:
     assert call.usage == Usage(input_tokens=7, output_tokens=1)
     assert call.model.startswith("function:")
     assert record.span("chat").attributes["gen_ai.usage.output_tokens"] == 1
+
+
+def test_a_time_out_that_a_library_found_is_a_time_out() -> None:
+    def answer(messages: list[pa.ModelMessage], info: Any) -> pa.ModelResponse:
+        raise ModelTimeoutError("m", "slow")
+
+    agent, _ = agent_on(answer)
+    with recording() as record, calls.collecting() as ledger, pytest.raises(ModelError) as raised:
+        complete(agent.run("hi", infer_name=False))
+    assert raised.value.kind == record.span("chat").attributes["error.type"] == ledger.take()[0].error == "timeout"
 
 
 def test_nothing_is_recorded_or_counted_where_nobody_asks() -> None:
