@@ -155,11 +155,15 @@ class Intake:
         """Settles, and lets whoever waits for the way in have a turn."""
         self._flush_all()
         self._settle()
+        self._since = time.monotonic()
+        if not self._store.ingesting.is_wanted:
+            if self._held and merges.overdue(self._store):
+                self._let_go()
+            return
         self._let_go()
         self._store.ingesting.release()
         self._store.ingesting.acquire()
         self._held = merges.hold(self._store)
-        self._since = time.monotonic()
 
     def _let_go(self) -> None:
         if self._held:

@@ -18,14 +18,16 @@ def hold(store: Store) -> bool:
     It does not when merges are running (stopping them would throw their work away, and a large one would never come to its end beside a
     steady trickle of spans) or are overdue. A conflict that is merged away meanwhile is not counted; the later version counts all the same.
     """
-    busy, parts = store.query(
-        "SELECT (SELECT count() FROM system.merges WHERE database = currentDatabase()), "
-        "(SELECT count() FROM system.parts WHERE active AND database = currentDatabase() AND table = 'span_records')"
-    ).result_rows[0]
-    if busy or parts > MOST_PARTS:
+    if store.value("SELECT count() FROM system.merges WHERE database = currentDatabase()") or overdue(store):
         return False
     store.command("SYSTEM STOP MERGES")
     return True
+
+
+def overdue(store: Store) -> bool:
+    """Whether so many parts are waiting to be merged that they must not wait longer."""
+    parts = store.value("SELECT count() FROM system.parts WHERE active AND database = currentDatabase() AND table = 'span_records'")
+    return bool(parts > MOST_PARTS)
 
 
 def let_go(store: Store) -> None:
