@@ -184,6 +184,8 @@ def _run(document: Document, inputs: Mapping[str, Any], source: Source, options:
         if metrics is not None:
             click.echo(_json(output(metrics, error=str(error))))
         return USAGE
+    if options.trace_planner:
+        invocation.warn("warning: FILE is a document, so nothing was planned, and --trace-planner writes nothing")
     trace = _trace(document, source, options) if options.trace else None
     try:
         with _progress(document) as watch:
@@ -283,7 +285,11 @@ def output(
 
 
 def _json(made: RunOutput) -> str:
-    return made.model_dump_json(indent=2)
+    import json
+
+    found = made.model_dump(mode="json")
+    first = {key: found[key] for key in ("result", "is_error", "error", "failed_node") if key in found}
+    return json.dumps(first | found, indent=2, ensure_ascii=False)
 
 
 def _write(result: Mapping[str, Any]) -> None:

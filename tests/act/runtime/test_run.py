@@ -262,3 +262,72 @@ def test_pocketflow_runs_the_flow_as_a_node_of_its_own(make_document: Make, type
     flow.node_id = "flow"
     outer.run(shared)
     assert shared["n0"] == {"a": 1, "b": 2}
+
+
+def test_a_result_that_has_no_utf_8_is_written_all_the_same() -> None:
+    from clew.act.workflow.figures import RunOutput
+
+    odd: Any = {"text": "a\ud83db", "bytes": b"\xff", "nan": float("nan")}
+    found = RunOutput(
+        **dict(MetricsCollector().summary([])),
+        result=odd,
+        is_error=True,
+        error="no file \udcff",
+    )
+    assert found.model_dump(mode="json")["result"] == {"text": "a?b", "bytes": "<1 bytes>", "nan": "nan"}
+    assert found.error == "no file ?"
+
+
+def test_a_workflow_inside_a_try_that_was_given_up_runs_no_further_node(run_document: Run, make_document: Make) -> None:
+    begun, gate, went_on = threading.Event(), threading.Event(), threading.Event()
+    ran: list[str] = []
+
+    def first() -> None:
+        begun.set()
+        gate.wait(30)
+        ran.append("first")
+
+    def inside() -> dict[str, Any]:
+        try:
+            return running.run_inside(make_document(call(first), call(lambda: ran.append("second"))), {}, base=Path())
+        finally:
+            went_on.set()
+
+    found = run_document(call(inside, timeout_s=0.01))
+    assert begun.wait(30)
+    assert (found.status, found.failed_node) == ("error", "n0")
+    gate.set()
+    assert went_on.wait(30)
+    assert ran == ["first"]
+
+
+def test_an_inner_try_has_no_more_time_than_the_one_around_it(run_document: Run, make_document: Make) -> None:
+    def inside() -> dict[str, Any]:
+        return running.run_inside(make_document(call(running.remaining_s, timeout_s=3600)), {}, base=Path())
+
+    assert run_document(call(inside, timeout_s=60)).result["result"] <= 60
+
+
+def test_an_interrupt_stops_what_a_batch_has_started(make_document: Make, types: Types, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped, begun, gate = threading.Semaphore(0), threading.Barrier(3, timeout=30), threading.Event()
+
+    def wait() -> None:
+        with running.on_abandon(stopped.release):
+            begun.wait()
+            gate.wait(30)
+
+    joined = threading.Thread.join
+
+    def interrupted(thread: threading.Thread, timeout: float | None = None) -> None:
+        if thread.name.startswith("clew-batch"):
+            begun.wait()
+            raise KeyboardInterrupt
+        joined(thread, timeout)
+
+    monkeypatch.setattr(threading.Thread, "join", interrupted)
+    document = make_document(batched(call(wait), [1, 2], parallel=2))
+    with pytest.raises(RunInterrupted):
+        run(document, {}, base=Path(), types=types, record=False)
+    assert stopped.acquire(timeout=30)
+    assert stopped.acquire(timeout=30)
+    gate.set()

@@ -49,7 +49,7 @@ class AttemptsNodeWrapper(NodeWrapper):
             try:
                 action = self._try(copy.copy(self.inner_node), results)
             except FAILURES:
-                if number < last:
+                if number < last and not running.is_abandoned():
                     time.sleep(wait_s)
                     wait_s *= self.retry.backoff
                     continue
@@ -63,17 +63,13 @@ class AttemptsNodeWrapper(NodeWrapper):
         raise AssertionError("a retry has at least one try")
 
     def _try(self, node: Any, results: Any) -> Any:
-        attempt = Try(self.timeout_s)
-        run = running.run.get()
-        token = running.attempt.set(attempt)
-        if run is not None:
-            run.tries.add(attempt)
-        try:
-            return node._run(results) if self.timeout_s is None else _timed(node, results, attempt, self.timeout_s)
-        finally:
-            running.attempt.reset(token)
-            if run is not None:
-                run.tries.discard(attempt)
+        attempt = Try(self.timeout_s, running.attempt.get())
+        with running.on_abandon(attempt.abandon):
+            token = running.attempt.set(attempt)
+            try:
+                return node._run(results) if self.timeout_s is None else _timed(node, results, attempt, self.timeout_s)
+            finally:
+                running.attempt.reset(token)
 
 
 def _timed(node: Any, results: Any, attempt: Try, timeout_s: float) -> Any:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
+from clew.act.workflow import running
 from clew.act.workflow.document import DEFAULT, Batch
 from clew.act.workflow.namespaced import ERROR_KEY, FAILURES, Namespace
 from clew.act.workflow.problem import kind
@@ -43,6 +44,7 @@ class BatchNodeWrapper(NodeWrapper):
         root = getattr(shared, "root", shared)
         if self.batch.parallel == 1 or len(items) < 2:
             for index, item in enumerate(items):
+                _go_on()
                 outcomes[index] = self._one(root, index, item)
                 if self._ends(outcomes[index]):
                     break
@@ -83,6 +85,7 @@ class BatchNodeWrapper(NodeWrapper):
                 except queue.Empty:
                     return
                 try:
+                    _go_on()
                     outcome: Any = contextvars.copy_context().run(self._one, root, index, item)
                 except BaseException as error:  # it would end this thread alone, and nobody would know
                     outcome = error
@@ -102,6 +105,12 @@ class BatchNodeWrapper(NodeWrapper):
                 thread.join()
         finally:
             stopped.set()
+
+
+def _go_on() -> None:
+    """:raises WorkflowError: nobody waits any more for the batch"""
+    if running.is_abandoned():
+        raise WorkflowError("the batch was given up")
 
 
 def add_names(node: Any, names: Mapping[str, Any]) -> None:

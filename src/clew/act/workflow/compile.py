@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pocketflow
 
+from clew.act.workflow import running
 from clew.act.workflow.attempts import AttemptsNodeWrapper
 from clew.act.workflow.batch import ITEMS, BatchNodeWrapper
 from clew.act.workflow.document import DEFAULT, ERROR, Document, Node
@@ -51,6 +52,8 @@ class WorkflowFlow(pocketflow.Flow):  # type: ignore[misc]
             node.visit = visits[node_id] = visits.get(node_id, 0) + 1
             if node.visit > self.max_visits:
                 raise NodeFailed(node_id, f"it ran {self.max_visits:,} times: a loop without an end, or raise max_visits")
+            if running.is_abandoned():  # a workflow inside a node whose time is over: no further node may do anything
+                raise NodeFailed(node_id, "it was not begun: the node around its workflow was given up")
             shared[LAST_KEY] = node_id
             if self.watch is not None:
                 self.watch(node_id)

@@ -117,7 +117,7 @@ class RunOutput(Summary):
     )
     trace_files: list[str] = Field([], exclude_if=_nothing, description="The trace files of this execution")
 
-    @field_validator("result", mode="before")
+    @field_validator("result", "error", "trace_files", mode="before")
     @classmethod
     def _plain(cls, value: Any) -> Any:
         from clew.act.workflow.plain import plain

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from clew.act.workflow import calls, running
 from clew.act.workflow.lazy import LazyResponse, is_lazy
@@ -21,10 +22,25 @@ from clew.record.instruments.functions import node as node_span
 
 if TYPE_CHECKING:
     from clew.act.workflow.metrics import MetricsCollector
-    from clew.act.workflow.trace import WorkflowTraceCollector
 
 PLANNER_KEY: Final = "__is_planner__"
 """Key of the shared store of a run that plans: its calls and nodes are counted as the planner's."""
+
+
+class NodeTrace(Protocol):
+    """Is told of each visit of a node: the trace of a workflow, or of a planning."""
+
+    def node_started(self, visit: Visit, node_type: str, shared: Mapping[str, Any]) -> None: ...
+    def node_ended(
+        self,
+        visit: Visit,
+        node_type: str,
+        shared: Mapping[str, Any],
+        *,
+        duration_ns: int,
+        error: BaseException | None = None,
+        llm_calls: Sequence[Mapping[str, Any]] = (),
+    ) -> None: ...
 
 
 class InstrumentedNodeWrapper(NodeWrapper):
@@ -46,7 +62,7 @@ class InstrumentedNodeWrapper(NodeWrapper):
         inner_node: Any,
         node_id: str,
         metrics_collector: MetricsCollector | None = None,
-        trace_collector: WorkflowTraceCollector | None = None,
+        trace_collector: NodeTrace | None = None,
         *,
         record: bool = False,
         node_type: str | None = None,
@@ -86,7 +102,7 @@ class InstrumentedNodeWrapper(NodeWrapper):
                 try:
                     return self.inner_node._run(shared)
                 finally:
-                    found = self._calls(shared, ledger, usage_before, started, span)
+                    found = self._seen(shared, ledger, usage_before, started, span)
                     self._describe(span, visit, shared)
         except BaseException as raised:
             error = raised
@@ -96,7 +112,7 @@ class InstrumentedNodeWrapper(NodeWrapper):
             running.visit.reset(tokens[0])
             calls.current.reset(tokens[1])
             if span is None:
-                found = self._calls(shared, ledger, usage_before, started, None)
+                found = self._seen(shared, ledger, usage_before, started, None)
             duration_ns = getattr(span, "ended", 0) - getattr(span, "started", 0) or ended - started
             entries = self._account(shared, found, outer, began)
             if self.metrics_collector is not None:
@@ -108,6 +124,14 @@ class InstrumentedNodeWrapper(NodeWrapper):
                     fault("tracing a node")
             if self.record and state.recorder is not None:
                 state.recorder.write()
+
+    def _seen(self, *seen: Any) -> list[calls.ModelCall]:
+        """The same as :meth:`_calls`; a fault of ours is no fault of the node."""
+        try:
+            return self._calls(*seen)
+        except Exception:
+            fault("counting model calls")
+            return []
 
     def _calls(
         self, shared: dict[str, Any], ledger: calls.Ledger, usage_before: Any, started: int, span: Any | None

@@ -29,8 +29,8 @@ def encode(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """``value`` as dicts, lists and scalars, with the same replacements."""
-    return json.loads(encode(value))
+    """``value`` as dicts, lists and scalars, with the same replacements, and ``?`` for what has no UTF-8 (a lone surrogate)."""
+    return json.loads(encode(value).encode("utf-8", "replace"))
 
 
 def _walked(value: Any, around: set[int]) -> Any:

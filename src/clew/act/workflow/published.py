@@ -100,5 +100,5 @@ def _count(value: Any) -> int | None:
         return None
     try:
         return max(int(value), 0)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -17,7 +17,7 @@ from clew.act.workflow.lazy import LazyResponse, is_lazy
 from clew.act.workflow.namespaced import CALLS_KEY, FAILURES, INPUTS_KEY, Store
 from clew.act.workflow.nodes.node import NodeType
 from clew.act.workflow.registry import node_types
-from clew.act.workflow.running import Running
+from clew.act.workflow.running import Running, Try
 from clew.act.workflow.templated import Scope
 from clew.act.workflow.templates import resolve
 from clew.errors import NodeFailed, WorkflowError
@@ -90,8 +90,9 @@ def run(
     values = inputs_for(document, inputs)
     flow = runner.compiled(document, "", watch)
     shared = _store(document, values)
-    current = Running(base, runner.inside, prices)
-    token = running.run.set(current)
+    current = Running(base, runner.inside, runner.types, prices)
+    whole = Try()
+    tokens = running.run.set(current), running.attempt.set(whole)
     started = time.perf_counter_ns()
     ended: dict[str, Any] = {"status": "ok", "result": {}, "error": None, "failed_node": None}
     interrupt: BaseException | None = None
@@ -116,11 +117,12 @@ def run(
         except FAILURES as error:
             ended |= {"status": "error", "error": str(error), "failed_node": getattr(error, "node_id", None)}
         except BaseException as error:  # an interrupt; whatever the nodes started ends with them
-            current.abandon()
+            whole.abandon()
             interrupt = error
             ended |= {"status": "interrupted", "error": "interrupted", "failed_node": shared.get(LAST_KEY)}
         finally:
-            running.run.reset(token)
+            running.run.reset(tokens[0])
+            running.attempt.reset(tokens[1])
     duration_ns = time.perf_counter_ns() - started
     calls = _all_calls(ledger, shared)
     if metrics_collector is not None:

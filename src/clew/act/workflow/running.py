@@ -13,6 +13,8 @@ from typing import Any, Final, Protocol
 
 from clew.act.workflow.calls import ModelCall
 from clew.act.workflow.document import Document
+from clew.act.workflow.nodes.node import NodeType
+from clew.act.workflow.registry import node_types
 from clew.cost.prices import PriceBook
 from clew.errors import WorkflowError
 
@@ -30,19 +32,14 @@ class Running:
     base: Path
     """Directory that relative paths of the document start from."""
     run_document: RunDocument | None = None
+    types: Mapping[str, type[NodeType]] | None = None
+    """Type -> class of node; None: those of Clew and of installed packages."""
     prices: PriceBook | None = None
     """For ``${run.cost_usd}``; None: the price data as installed."""
     depth: int = 0
     """Workflows around this one."""
     calls: list[ModelCall] = field(default_factory=list)
     """The model calls of the nodes that have ended so far, in the order they ended."""
-    tries: set[Try] = field(default_factory=set)
-    """Those under way."""
-
-    def abandon(self) -> None:
-        """Stop what the tries under way have started outside this process."""
-        for attempt in list(self.tries):
-            attempt.abandon()
 
 
 @dataclass(slots=True)
@@ -64,10 +61,15 @@ class Visit:
 
 
 class Try:
-    """One try of a node: how long it may take, and what to stop when it is given up."""
+    """One try of a node, or the whole run: how long it may take, and what to stop when it is given up.
 
-    def __init__(self, timeout_s: float | None = None) -> None:
+    :param outer: the try that it is part of, whose end is its own too
+    """
+
+    def __init__(self, timeout_s: float | None = None, outer: Try | None = None) -> None:
         self.deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        if outer is not None and outer.deadline is not None:
+            self.deadline = outer.deadline if self.deadline is None else min(self.deadline, outer.deadline)
         self.abandoned = False
         self._stops: list[Callable[[], None]] = []
         self._lock = threading.Lock()
@@ -107,12 +109,24 @@ def base() -> Path:
     return current.base if current is not None else Path.cwd()
 
 
+def types() -> Mapping[str, type[NodeType]]:
+    """The node types of this run."""
+    current = run.get()
+    return node_types() if current is None or current.types is None else current.types
+
+
 def remaining_s() -> float | None:
     """Seconds that this try of the node may still take, never negative; None: as long as it likes."""
     current = attempt.get()
     if current is None or current.deadline is None:
         return None
     return max(current.deadline - time.monotonic(), 0.0)
+
+
+def is_abandoned() -> bool:
+    """Whether nobody waits any more for what this try does."""
+    current = attempt.get()
+    return current is not None and current.abandoned
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from clew.act.workflow import check, registry, running, source
+from clew.act.workflow import check, running, source
 from clew.act.workflow.nodes import node
 
 
@@ -38,4 +38,4 @@ class WorkflowNode(node.NodeType):
         else:
             assert params.document is not None
             written = source.of(params.document, name="the document of the node")
-        return running.run_inside(check.checked(written, registry.node_types()), params.inputs, base=base)
+        return running.run_inside(check.checked(written, running.types()), params.inputs, base=base)
