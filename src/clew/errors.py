@@ -19,6 +19,7 @@
         ├── DocumentError     the document has mistakes; names every one
         ├── TemplateError     a template names what is not there
         ├── NodeFailed        a node failed for good; names it and why
+        ├── PlanError         no workflow could be planned from the words
         └── ModelError        a model did not answer, or not usably
 
 A message names the offending value and the next step, and nothing else.
@@ -129,12 +130,18 @@ class NodeFailed(WorkflowError):
         self.node_id = node_id
 
 
+class PlanError(WorkflowError):
+    """No workflow could be planned from the words."""
+
+
 class ModelError(WorkflowError):
     """A model that did not answer, or not usably.
 
     :param kind: rate_limit, timeout or error
+    :param retry_after_s: seconds that it asks to wait before the next try
     """
 
-    def __init__(self, message: str, *, kind: str = "error") -> None:
+    def __init__(self, message: str, *, kind: str = "error", retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.kind = kind
+        self.retry_after_s = retry_after_s
