@@ -30,13 +30,13 @@ from clew.observe.store.settle import settle
 from clew.observe.store.store import Encoding, Store
 from clew.wire.check import Checked
 
-BATCH_BYTES = 16 << 20
-"""Read from the log at once, and inserted at once when it is of one sender, signal and encoding (intake.py says why so much)."""
+BATCH_BYTES = 24 << 20
+"""Read from the log at once, and inserted at once when it is of one sender, signal and encoding, like a batch of an import."""
 IN_FLIGHT = 3
 """Batches between the log and the engine: two that are inserted, and the next one read."""
 GATHER_S = 0.5
 """How long requests wait for others, unless they fill a batch, so that many small ones become one insert."""
-SETTLE_S = 2.0
+SETTLE_S = 3.0
 """Time between two settlements, and longest turn of inserting."""
 CHECKPOINT_S = 5.0
 """Time between two syncs of the file system, while records come in."""
@@ -212,7 +212,8 @@ class Collector:
         refresh_prices(self._store)
         self._unsettled = False
         self._settled_at = time.monotonic()
-        if self._held:
+        if self._held and (self._log.unread_bytes() < BATCH_BYTES or merges.overdue(self._store)):
+            # Under full load merges wait: they cost half as much again as the inserts, and a burst is over sooner without them.
             self._held = False
             merges.let_go(self._store)
 
