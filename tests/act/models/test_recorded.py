@@ -144,7 +144,7 @@ def test_a_refusal_is_told_by_its_kind(name: str, stream: bool, fault: Refusal, 
     assert isinstance(done.error, ModelError)
     assert str(done.error).startswith(f"{name} at http://127.0.0.1:")
     assert str(done.error).endswith(told)
-    assert done.error.kind == kind
+    assert (done.error.kind, done.error.retry_after_s) == (kind, fault.retry_after)
     assert done.call.error == done.span.attributes["error.type"] == recorded
     assert done.span.status == "error"
     assert done.call.model == name.partition(":")[2]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from clew.act.workflow import running
+from clew.act.workflow.attempts import LONGEST_WAIT_S
 from clew.act.workflow.compile import compile_workflow
 from clew.act.workflow.document import Document
 from clew.act.workflow.instrumented import InstrumentedNodeWrapper
@@ -20,7 +21,7 @@ from clew.act.workflow.nodes.node import NodeType
 from clew.act.workflow.run import RunInterrupted, RunResult, run
 from clew.act.workflow.templated import TemplateAwareNodeWrapper
 from clew.act.workflow.trace import WorkflowTraceCollector
-from clew.errors import DocumentError
+from clew.errors import DocumentError, ModelError
 
 Run = Callable[..., RunResult]
 Types = dict[str, type[NodeType]]
@@ -98,6 +99,16 @@ def test_a_node_is_tried_again_with_growing_waits(run_document: Run, no_waiting:
     assert (found.status, found.result) == ("ok", {"result": "fine"})
     assert no_waiting == [0.5, 1.5, 4.5]
     assert run_document(call(fails(4), retry=retry)).error == "node n0 failed: bang"
+
+
+def test_a_node_waits_as_long_as_it_is_asked_to(run_document: Run, no_waiting: list[float]) -> None:
+    asked = iter([7.0, 0.1, 9_000.0])
+
+    def refused() -> dict[str, Any]:
+        raise ModelError("slow down", kind="rate_limit", retry_after_s=next(asked, None))
+
+    assert run_document(call(refused, retry={"attempts": 4, "wait_s": 0.5, "backoff": 1})).status == "error"
+    assert no_waiting == [7.0, 0.5, LONGEST_WAIT_S]
 
 
 def test_a_fallback_stands_in_when_every_try_has_failed(run_document: Run) -> None:

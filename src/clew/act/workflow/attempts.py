@@ -18,6 +18,8 @@ from clew.act.workflow.templates import resolve
 from clew.act.workflow.wrapper import NodeWrapper
 
 _ONCE = Retry(attempts=1)
+LONGEST_WAIT_S = 60.0
+"""A server that asks for more is asked again sooner; the try fails then, and says how long the server wanted."""
 
 
 class NodeTimeout(TimeoutError):
@@ -48,9 +50,9 @@ class AttemptsNodeWrapper(NodeWrapper):
             results = type(shared)(shared.root) if hasattr(shared, "root") else {}
             try:
                 action = self._try(copy.copy(self.inner_node), results)
-            except FAILURES:
+            except FAILURES as error:
                 if number < last and not running.is_abandoned():
-                    time.sleep(wait_s)
+                    time.sleep(max(wait_s, _asked_for(error)))
                     wait_s *= self.retry.backoff
                     continue
                 shared.update(results)
@@ -70,6 +72,11 @@ class AttemptsNodeWrapper(NodeWrapper):
                 return node._run(results) if self.timeout_s is None else _timed(node, results, attempt, self.timeout_s)
             finally:
                 running.attempt.reset(token)
+
+
+def _asked_for(error: BaseException) -> float:
+    """Seconds that whoever refused asks to wait, as far as a node can be expected to."""
+    return min(getattr(error, "retry_after_s", None) or 0.0, LONGEST_WAIT_S)
 
 
 def _timed(node: Any, results: Any, attempt: Try, timeout_s: float) -> Any:

@@ -217,7 +217,9 @@ class _Call:
             return error
         kind = _kind(error)
         text = failures.text(self.model.name, error, base_url=self.model.base_url, timeout_s=self.model.timeout_s)
-        found = ModelError(text, kind=kind if kind in ("rate_limit", "timeout") else "error")
+        found = ModelError(
+            text, kind=kind if kind in ("rate_limit", "timeout") else "error", retry_after_s=getattr(error, "retry_after", None)
+        )
         found.__suppress_context__ = True
         return found
 
