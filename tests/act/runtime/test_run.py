@@ -342,3 +342,14 @@ def test_an_interrupt_stops_what_a_batch_has_started(make_document: Make, types:
     assert stopped.acquire(timeout=30)
     assert stopped.acquire(timeout=30)
     gate.set()
+
+
+def test_items_of_a_batch_do_not_see_each_others_context(run_document: Run) -> None:
+    variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable", default=0)
+
+    def count() -> int:
+        variable.set(variable.get() + 1)
+        return variable.get()
+
+    found = run_document(batched(call(count), list(range(8)), parallel=2))
+    assert [item["result"] for item in found.result["results"]] == [1] * 8
