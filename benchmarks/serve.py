@@ -4,7 +4,10 @@ The clients send encoded requests that were made beforehand, as fast as they are
 the last acknowledged span is asked for until it is there, and every stored span is counted. What is timed is from the first request until the
 last acknowledged span is answered by a query: acknowledged, durable, full-text indexed and queryable.
 
-    python benchmarks/serve.py [--seconds S] [--clients N] [--per-request N] [--protocol http|json|grpc] [--json]
+    python benchmarks/serve.py [--seconds S] [--clients N] [--per-request N] [--rate N] [--protocol http|grpc] [--json]
+
+Without --rate the clients are faster than the store, and the log takes the difference until it is full; the time to drain it counts. With --rate
+they offer so many spans a second, which shows what the store keeps up with.
 
 The clients' ids and times differ with each pass over the file, so no span is sent twice. The goals are printed as met or missed, never
 asserted: the machine may have other work, which the load average beside the figures shows.
@@ -89,11 +92,13 @@ def client(seed: int, settings: dict[str, Any], go: Any, stop: Any, results: Any
     """Sends until told to stop; reports what was acknowledged."""
     made = [Template(body) for body in spans.requests(TEMPLATES * settings["per_request"], per_request=settings["per_request"], seed=seed)]
     send = _sender(settings)
+    results.put("ready")
+    go.wait()
+    before = time.process_time()
+    begun_at = time.perf_counter()
     acknowledged = refused = passes = 0
     last = ""
     waits: list[float] = []
-    results.put("ready")
-    go.wait()
     while not stop.is_set():
         passes += 1
         for template in made:
@@ -101,6 +106,8 @@ def client(seed: int, settings: dict[str, Any], go: Any, stop: Any, results: Any
                 break
             template.renew(passes)
             body = bytes(template.body)
+            if settings["rate"] and (early := begun_at + acknowledged / settings["rate"] - time.perf_counter()) > 0:
+                time.sleep(early)
             while not stop.is_set():
                 begun = time.perf_counter()
                 if send(body):
@@ -111,7 +118,7 @@ def client(seed: int, settings: dict[str, Any], go: Any, stop: Any, results: Any
                 refused += 1
                 time.sleep(0.05)
     waits.sort()
-    used = time.process_time()
+    used = time.process_time() - before
     p50, p99 = (waits[int(len(waits) * share)] * 1000 if waits else None for share in (0.5, 0.99))
     results.put(
         {
@@ -207,12 +214,20 @@ def count(data_dir: Path, where: str = "") -> int:
 
 def measure(arguments: argparse.Namespace, data_dir: Path) -> dict[str, Any]:
     server = Server(data_dir)
+    time.sleep(IDLE_S)  # what the start has begun ends
     before = server.cpu_s()
     time.sleep(IDLE_S)
     idle = {"idle_cpu_share": (server.cpu_s() - before) / IDLE_S, "idle_rss_mib": server.seen.memory_info().rss / 2**20}
     context = multiprocessing.get_context("spawn")
     go, stop, results = context.Event(), context.Event(), context.Queue()
-    settings = {"per_request": arguments.per_request, "protocol": arguments.protocol, "http": server.http, "grpc": server.grpc}
+    rate = arguments.rate / arguments.clients
+    settings = {
+        "rate": rate,
+        "per_request": arguments.per_request,
+        "protocol": arguments.protocol,
+        "http": server.http,
+        "grpc": server.grpc,
+    }
     clients = [
         context.Process(target=client, args=(random.randrange(1 << 30), settings, go, stop, results)) for _ in range(arguments.clients)
     ]
@@ -270,7 +285,7 @@ def measure(arguments: argparse.Namespace, data_dir: Path) -> dict[str, Any]:
 def report(figures: dict[str, Any], machine: dict[str, Any]) -> None:
     before, after = machine["load_average"]
     print(
-        f"{machine['seconds']} s of OTLP/{machine['protocol']} from {machine['clients']} client processes, {machine['per_request']} spans a request of {figures['bytes_on_the_wire']:.0f} bytes each; {machine['cpus']} CPUs shared with the clients, load {before:.1f} → {after:.1f}"
+        f"{machine['seconds']} s of OTLP/{machine['protocol']} from {machine['clients']} client processes, {machine['rate'] or 'as many as possible':,} spans/s offered, {machine['per_request']} spans a request of {figures['bytes_on_the_wire']:.0f} bytes each; {machine['cpus']} CPUs shared with the clients, load {before:.1f} → {after:.1f}"
     )
     rows = (
         (
@@ -286,7 +301,7 @@ def report(figures: dict[str, Any], machine: dict[str, Any]) -> None:
         (
             "CPU of the server",
             f"{figures['server_cpu_us_per_span']:.1f} µs/span",
-            f"clients {figures['clients_cpu_us_per_span']:.1f} µs/span, generating included",
+            f"clients {figures['clients_cpu_us_per_span']:.1f} µs/span",
         ),
         (
             "memory at most",
@@ -307,6 +322,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--clients", type=int, default=2)
     parser.add_argument("--per-request", type=int, default=1000)
+    parser.add_argument("--rate", type=int, default=0, help="spans a second that the clients offer; 0: as many as are acknowledged")
     parser.add_argument("--protocol", choices=("http", "grpc"), default="http")
     parser.add_argument("--json", action="store_true", help="also write benchmarks/results/serve.json")
     arguments = parser.parse_args()
@@ -321,7 +337,7 @@ def main() -> None:
         f"ready in {READY_S:.0f} s": figures["ready_s"] < READY_S,
         f"idle ≤ {IDLE_MIB} MiB and < 1 % CPU": figures["idle_rss_mib"] <= IDLE_MIB and figures["idle_cpu_share"] < 0.01,
     }
-    given = {name: getattr(arguments, name) for name in ("seconds", "clients", "per_request", "protocol")}
+    given = {name: getattr(arguments, name) for name in ("seconds", "clients", "per_request", "rate", "protocol")}
     machine = {"python": platform.python_version(), "cpus": os.cpu_count(), "load_average": load, **given, "goals": goals}
     report(figures, machine)
     if arguments.json:

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ import pytest
 pytestmark = pytest.mark.needs("chdb", "fastapi", "grpc", "httpx", "uvicorn", "zstandard")
 
 Until = Callable[..., Any]
+JSON = {"content-type": "application/json"}
 KILLS = int(os.environ.get("KILLS", "3"))
 """Rounds of the test that kills the server; 50 for a long run."""
 
@@ -247,6 +249,49 @@ def test_killed_under_load_it_has_every_acknowledged_span_once(clew: Any, serve:
     assert (stats["gap"], stats["received"], stats["stored"]) == (0, 5 * len(there), 5 * len(there))
     assert clew.rows("SELECT count() AS n FROM model_calls")[0]["n"] in (4 * len(there), str(4 * len(there)))
     server.stop()
+
+
+def test_on_a_full_disk_nothing_acknowledged_is_lost_and_there_is_room_again_later(
+    clew: Any, serve: Start, make_request: Any, until: Until
+) -> None:
+    """A limit on the size of files stands for the full disk: neither the log nor the store can grow."""
+    import httpx
+
+    server = serve()
+    acknowledged = []
+    no_limit = resource.RLIM_INFINITY
+    with httpx.Client(timeout=60) as client:
+
+        def send(number: int) -> int:
+            answer = client.post(f"{server.url}/v1/traces", content=make_request(number, 200, text=os.urandom(200).hex()), headers=JSON)
+            if answer.status_code == 200:
+                acknowledged.append(number)
+            return answer.status_code
+
+        assert send(0) == 200
+        until(server.settled, "the first request to be stored")
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (20_000, no_limit))
+        refused = [send(number) for number in range(1, 6)]
+        assert set(refused) <= {200, 503}
+        assert 503 in refused
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (no_limit, no_limit))
+        assert [send(number) for number in range(6, 9)] == [200] * 3
+    stats = until(server.settled, "the log to be drained")
+    assert (stats["stored"], stats["rejected"], stats["gap"]) == (200 * len(acknowledged), {}, 0)
+    assert stats["refused_requests"] == {"disk": refused.count(503)}
+    assert sorted(int(run["run_id"][:8], 16) - 1 for run in clew.json("runs")) == acknowledged
+    assert not (clew.data_dir / "quarantine").exists()
+
+
+def test_a_command_with_other_prices_names_the_server(clew: Any, serve: Start, tmp_path: Path) -> None:
+    server = serve()
+    prices = tmp_path / "other.toml"
+    prices.write_text("")
+    _, err = clew.run("runs", code=1, env={"CLEW_PRICES": str(prices)})
+    assert f"is served by process {server.process.pid} at {server.url} with Clew" in err
+    (clew.data_dir / "prices.toml").write_text("")
+    clew.run("runs")  # the server's own file may change
+    assert clew.owner == server.process.pid
 
 
 def requests_of(path: Path, rnd: random.Random) -> list[bytes]:
