@@ -111,8 +111,12 @@ def clew_run(folder: Path, document: str, *arguments: str, **environment: str) -
     folder.mkdir(exist_ok=True)
     (folder / "looking.py").write_text(LOOKING)
     (folder / "workflow.yaml").write_text(document)
+    return clew(folder, "run", str(folder / "workflow.yaml"), *arguments, **environment)
+
+
+def clew(folder: Path, *arguments: str, **environment: str) -> Ran:
     variables = os.environ | {"CLEW_DATA_DIR": str(folder / "data"), "OPENAI_API_KEY": "none"} | environment
-    command = [sys.executable, "-m", "clew.cli.main", "run", str(folder / "workflow.yaml"), *arguments]
+    command = [sys.executable, "-m", "clew.cli.main", *arguments]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120, check=False)
     return Ran(done.returncode, done.stdout, done.stderr, folder / "data")
 
@@ -132,6 +136,24 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Ran:
 def failed(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """The same with a last node that fails."""
     return story(tmp_path_factory.mktemp("failed"), FAILING, "--output-format", "json", "--trace")
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """A run that a model planned from words: it chooses the known workflow; with both traces."""
+    folder = tmp_path_factory.mktemp("planned")
+    (folder / "known").mkdir()
+    (folder / "known" / "looking.py").write_text(LOOKING)
+    (folder / "known" / "story.yaml").write_text(STORY)
+    choice = json.dumps({"number": 1, "inputs": [{"name": "topic", "value": "the sea"}], "reason": "it writes"})
+    with ModelServer([Answer(choice, usage=USAGE), Answer("Waves.", usage=USAGE), Answer("Great waves.", usage=USAGE)]) as server:
+        flags = ("--yes", "--planner-model", "openai:gpt-4o-mini", "--workflows", str(folder / "known"))
+        return clew(
+            folder,
+            *("run", "write about the sea", "-i", f"url={server.url}", *flags),
+            *("--trace", "--trace-planner", "--output-format", "json"),
+            OPENAI_BASE_URL=server.url,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +191,20 @@ def test_criterion_2_json_output_makes_one(good: Ran) -> None:
 def test_criterion_3_trace_makes_a_trace_collector(good: Ran) -> None:
     assert collectors(good)["WorkflowTraceCollector"] == 1
     assert len(good.traces) == 1
+
+
+def test_criterion_4_trace_planner_traces_the_planner(planned: Ran) -> None:
+    assert planned.code == 0, planned.err
+    trace = read_trace(planned.traces[0])
+    assert (trace["user_input"], trace["path_taken"]) == ("write about the sea", "A")
+    assert [call["model"] for call in trace["llm_calls"]] == ["gpt-4o-mini"]
+
+
+def test_planning_is_counted_apart_from_the_workflow(planned: Ran) -> None:
+    metrics = planned.json["metrics"]
+    assert (metrics["planner"]["cost_usd"], metrics["workflow"]["cost_usd"], planned.json["total_cost_usd"]) == (0.45, 0.9, 1.35)
+    assert 0 < planned.json["duration_planner_ms"] <= planned.json["duration_ms"]
+    assert planned.json["num_nodes"] == metrics["planner"]["nodes_executed"] + 4
 
 
 class Sleepy(NodeType):
@@ -321,6 +357,11 @@ def test_criterion_21_the_workflow_trace_is_named_workflow(good: Ran) -> None:
     assert good.traces[0].stat().st_mode & 0o777 == 0o600
 
 
+def test_criterion_22_the_planner_trace_is_named_planner(planned: Ran) -> None:
+    assert re.fullmatch(r"planner-\d{8}-\d{6}\.json", planned.traces[0].name)
+    assert planned.traces[0].stat().st_mode & 0o777 == 0o600
+
+
 def test_criterion_23_the_trace_has_an_execution_id(good: Ran) -> None:
     assert uuid.UUID(good.trace["execution_id"]).version == 4
 
@@ -379,7 +420,13 @@ def test_criterion_30_a_failed_run_has_its_metrics(failed: Ran) -> None:
     assert (found["result"], found["failed_node"], found["num_nodes"], found["total_cost_usd"]) == (None, "say", 4, 0.9)
 
 
-@pytest.fixture(params=["good", "failed", "quiet"])
+def test_criterion_31_both_flags_write_two_files(planned: Ran) -> None:
+    assert [path.name.split("-")[0] for path in planned.traces] == ["planner", "workflow"]
+    assert planned.json["trace_files"] == [str(path) for path in planned.traces]
+    assert [node["node_id"] for node in read_trace(planned.traces[1])["nodes"]] == ["look", "draft", "polish", "say"]
+
+
+@pytest.fixture(params=["good", "failed", "quiet", "planned"])
 def any_run(request: pytest.FixtureRequest) -> Ran:
     found: Ran = request.getfixturevalue(request.param)
     return found
