@@ -20,7 +20,7 @@ from clew.act.workflow.registry import node_types
 from clew.act.workflow.running import Running, Try
 from clew.act.workflow.templated import Scope
 from clew.act.workflow.templates import resolve
-from clew.errors import NodeFailed, WorkflowError
+from clew.errors import WorkflowError
 from clew.record import state
 from clew.record.instruments.functions import workflow as workflow_span
 from clew.record.noop import NOOP
@@ -46,7 +46,7 @@ class RunResult:
     failed_node: str | None
     """Id of the node that failed, if one did."""
     run_id: str | None
-    """Of the record, 32 hex digits; None when nothing is recorded."""
+    """Of the record, 32 hex digits; None when nothing is recorded. Where runs are sampled, the record may not have it."""
     shared: dict[str, Any]
     """The shared store at the end: ``inputs``, results by node, ``__llm_calls__``."""
     calls: list[ModelCall]
@@ -206,7 +206,7 @@ def _shown(document: Document, values: Mapping[str, Any]) -> dict[str, Any]:
 def _outputs(document: Document, shared: Mapping[str, Any]) -> dict[str, Any]:
     """The outputs; a response that was not read yet is read for them.
 
-    :raises NodeFailed: an output names what is not there
+    :raises WorkflowError: an output names what is not there
     """
     if document.outputs:
         try:
@@ -224,6 +224,3 @@ def _all_calls(ledger: Ledger, shared: dict[str, Any]) -> list[ModelCall]:
     if len(shared[CALLS_KEY]) < len(calls):
         shared[CALLS_KEY].extend(call.entry() for call in calls if not call.node_id)
     return calls
-
-
-__all__ = ["NodeFailed", "RunInterrupted", "RunResult", "run"]
