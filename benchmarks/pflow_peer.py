@@ -1,7 +1,7 @@
 """pflow (pflow-cli) as the peer: the same workflow of shell commands, each run from the command line, both with their record and trace on.
 
-The newest release is installed into an environment of its own, so the figures say which one it was. What a run costs is told apart from
-what a node costs: a workflow of one node, and one of many.
+The newest release is installed into an environment of its own, so the figures say which one it was. A workflow of one node says what a run
+costs by itself.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from clew.cli import figures
 
 NODES = 20
 
@@ -48,8 +50,7 @@ def measure(folder: Path, *, rounds: int) -> dict[str, Any]:
 
 
 def _figures(times: dict[int, list[float]]) -> dict[str, float]:
-    one, many = (min(times[nodes]) for nodes in (1, NODES))
-    return {"seconds of 1 node": one, f"seconds of {NODES} nodes": many, "ms per further node": 1e3 * (many - one) / (NODES - 1)}
+    return {f"seconds of {figures.plural(nodes, 'node')}": min(found) for nodes, found in times.items()}
 
 
 def _ours(nodes: int) -> str:
