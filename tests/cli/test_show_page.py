@@ -180,6 +180,20 @@ def test_an_exception_is_named_before_its_message() -> None:
     ]
 
 
+def test_a_message_is_passed_on_with_whatever_is_put_before_it() -> None:
+    def failed(number: int, depth: int, kind: str, text: str) -> Span:
+        return span(number, depth, kind, kind, status="error", status_message=text)
+
+    tree = [
+        failed(0, 0, "workflow", "NodeFailed: node tests failed: 2 of 9 tests failed"),
+        failed(1, 1, "node", "CommandFailed: 2 of 9 tests failed"),
+        failed(2, 2, "execution", "2 of 9 tests failed"),
+        failed(3, 1, "node", "another"),
+        failed(4, 2, "execution", "2 of 9 tests failed"),
+    ]
+    assert [line.message for line in lines(tree)] == ["", "", "2 of 9 tests failed", "another", "2 of 9 tests failed"]
+
+
 def test_repeated_subtrees_show_the_first_and_add_up_the_rest() -> None:
     tree = [span(0, 0, "workflow", "w", took=9)]
     for i in range(5):

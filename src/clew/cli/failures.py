@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from clew.cli.tree import message
+from clew.cli.tree import heart, message
 from clew.observe.query.traces import Span
 
 Outcome = Literal["ended the run", "came before the end", "was survived", "may have been survived", "was cut off", "is under way"]
@@ -122,9 +122,4 @@ def _beginnings(spans: Sequence[Span]) -> Iterator[int]:
 
 def _same(text: str, other: str) -> bool:
     """Whether one of the two says what the other says, and perhaps more."""
-    return not other or text in other or other in text or _heart(other) in text or _heart(text) in other
-
-
-def _heart(text: str) -> str:
-    """The message without the class before it."""
-    return re.sub(r"^[\w.]+(?:Error|Exception|Warning|Failed)?: ", "", text)
+    return not other or text in other or other in text or heart(other) in text or heart(text) in other

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ def lines(spans: Sequence[Span], *, collapse: bool = True) -> Iterator[Line]:
     last = ends(spans)
     faults = sums([1 if span.status == "error" or span.state != "ended" else 0 for span in spans])
     messages = [message(span) for span in spans]
+    passed_on = _passed_on(spans, messages)
     told: dict[str, list[int]] = {}
     for index, text in enumerate(messages):
         if text:
@@ -39,7 +41,7 @@ def lines(spans: Sequence[Span], *, collapse: bool = True) -> Iterator[Line]:
 
     def own_message(index: int) -> str:
         text = messages[index]
-        if not text:
+        if not text or passed_on[index]:
             return ""
         places = told[text]
         after = bisect_right(places, index)
@@ -63,6 +65,19 @@ def lines(spans: Sequence[Span], *, collapse: bool = True) -> Iterator[Line]:
             repeats[last[index]] = (times - 1, end)
         yield Line(spans[index], 1, False, spans[index : index + 1], own_message(index))
         index += 1
+
+
+def _passed_on(spans: Sequence[Span], messages: Sequence[str]) -> list[bool]:
+    """For each span whether its message ends as that of a child does, its class left out: the child tells it."""
+    found = [False] * len(spans)
+    path: list[int] = []
+    for index, span in enumerate(spans):
+        del path[span.depth :]
+        if path and messages[index]:
+            above, said = messages[path[-1]], heart(messages[index])
+            found[path[-1]] |= above == said or above.endswith(f": {said}")
+        path.append(index)
+    return found
 
 
 def _repeats(spans: Sequence[Span], last: Sequence[int], faults: Sequence[int], first: int) -> tuple[int, int]:
@@ -102,6 +117,11 @@ def sums(numbers: Sequence[int]) -> list[int]:
     for number in numbers:
         found.append(found[-1] + number)
     return found
+
+
+def heart(text: str) -> str:
+    """A message without the class before it."""
+    return re.sub(r"^[\w.]+(?:Error|Exception|Warning|Failed)?: ", "", text)
 
 
 def message(span: Span) -> str:
