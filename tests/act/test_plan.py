@@ -54,9 +54,9 @@ def test_a_plan_says_what_runs_what_may_and_what_only_after_an_error() -> None:
     assert [(step.node_id, step.status) for step in found.steps] == [
         ("a", "execute"),
         ("ask", "execute"),
-        ("clean", "on_error"),
         ("yes", "conditional"),
         ("no", "conditional"),
+        ("clean", "on_error"),
     ]
     assert found.to_json()["summary"] == {
         "total": 5,

@@ -110,7 +110,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run would do, in the order of the document's edges."""
+    """What a run would do, in the order of the document's edges; what runs only after an error comes last."""
 
     workflow: str
     steps: list[Step]
@@ -155,7 +155,7 @@ def _order(document: Document) -> Iterable[tuple[str, Status]]:
         certain[place] = None
         place = following[place].get(DEFAULT) if following[place].keys() <= {DEFAULT, ERROR} else None
     normal = _reached(start, following, with_errors=False)
-    for node_id in _reached(start, following, with_errors=True):
+    for node_id in dict.fromkeys([*normal, *_reached(start, following, with_errors=True)]):
         yield node_id, "execute" if node_id in certain else "conditional" if node_id in normal else "on_error"
 
 
