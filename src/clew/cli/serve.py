@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import os
 import signal
@@ -84,8 +85,6 @@ def _say(text: str) -> None:
 
 
 def _require() -> None:
-    import importlib.util
-
     for module in ("chdb", "clickhouse_connect", "fastapi", "grpc", "uvicorn", "zstandard"):
         if importlib.util.find_spec(module) is None:
             raise MissingExtra("clew serve", {"grpc": "grpcio", "clickhouse_connect": "clickhouse-connect"}.get(module, module), "server")
@@ -101,13 +100,8 @@ def serve(data_dir: Path, places: Places, *, ready: Callable[[], None]) -> None:
     """
     from clew.cli import address, owner
     from clew.observe.ingest.collector import Collector
-    from clew.server.app import app
-    from clew.server.entrance import entrance
     from clew.server.guard import is_loopback
     from clew.server.keys import Access, Keys
-    from clew.server.listening import GRACE_S, Bounds, HttpServer, listen
-    from clew.server.otlp_grpc import OtlpGrpc
-    from clew.server.receiving import Limits, Receiving
 
     exposed = not is_loopback(places.host)
     keys = Keys(data_dir)
@@ -118,9 +112,16 @@ def serve(data_dir: Path, places: Places, *, ready: Callable[[], None]) -> None:
     _raise_file_limit()
     prices = settings.get("prices")
     with contextlib.ExitStack() as closing:
-        store = owner.own(data_dir, prices.absolute() if prices else None, settings.get("owner_wait_s"), insist=True)
-        closing.callback(store.close)
+        with _thread("clew-load", _load):  # beside the opening of the store: most of a second
+            store = owner.own(data_dir, prices.absolute() if prices else None, settings.get("owner_wait_s"), insist=True)
+            closing.callback(store.close)
         data_dir = store.data_dir
+        from clew.server.app import app
+        from clew.server.entrance import entrance
+        from clew.server.listening import GRACE_S, Bounds, HttpServer, listen
+        from clew.server.otlp_grpc import OtlpGrpc
+        from clew.server.receiving import Limits, Receiving
+
         listeners = [listen(places.host, places.port, "port")]
         if places.otlp_http:
             listeners.append(listen(places.host, places.otlp_http, "otlp_http"))
@@ -173,8 +174,13 @@ def _hello(store: Store, prices: Path | None, url: str) -> Callable[[], Any]:
     return hello
 
 
+def _load() -> None:
+    for module in ("clew.server.app", "clew.server.listening", "clew.server.otlp_grpc"):
+        importlib.import_module(module)
+
+
 @contextlib.contextmanager
-def _thread(name: str, run: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
+def _thread(name: str, run: Callable[[], None], stop: Callable[[], None] = lambda: None) -> Iterator[None]:
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     try:
