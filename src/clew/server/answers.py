@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -24,6 +27,25 @@ STATUSES: tuple[tuple[type[errors.ClewError], int], ...] = (
 """The first that fits counts."""
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why there is no answer."""
+
+    error: str
+    """Class of the error."""
+    message: str
+    """What is wrong and what to do; of a filter with the place, over three lines."""
+    position: int | None = None
+    """Index of the character at fault, for a filter."""
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": Problem, "description": "What was asked for cannot be answered, and why"},
+    "5XX": {"model": Problem, "description": "The server failed"},
+}
+"""Of every route, for the OpenAPI document."""
+
+
 def status_of(error: errors.ClewError) -> int:
     return next(status for kind, status in STATUSES if isinstance(error, kind))
 
@@ -41,6 +63,21 @@ async def _answer(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(document(error), status_of(error))
 
 
+async def _answer_invalid(_: Request, error: Exception) -> JSONResponse:
+    """A parameter that is missing or of another type."""
+    assert isinstance(error, RequestValidationError)
+    said = "; ".join(f"{'.'.join(map(str, one['loc'][1:])) or 'body'}: {one['msg']}" for one in error.errors())
+    return JSONResponse({"error": "QueryError", "message": said}, 400)
+
+
+async def _answer_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    said = f"there is no {request.url.path[:200]!r}" if error.status_code == 404 else error.detail
+    return JSONResponse({"error": "HTTPException", "message": said}, error.status_code, error.headers)
+
+
 def install(app: FastAPI) -> None:
-    """Every error of Clew becomes an answer; what is no error of ours stays a 500 of the framework."""
+    """Every error of Clew and of the framework becomes an answer; what is no error of ours stays a 500 of the framework."""
     app.add_exception_handler(errors.ClewError, _answer)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_http)

@@ -11,10 +11,10 @@ from fastapi import APIRouter, FastAPI
 from clew.observe.ingest.collector import Collector
 from clew.observe.store.store import Store
 from clew.server import answers
-from clew.server.routes import health, stats
+from clew.server.routes import costs, health, logs, runs, sessions, spans, sql, stats
 from clew.server.served import Served
 
-ROUTERS: tuple[APIRouter, ...] = (health.router, stats.router)
+ROUTERS: tuple[APIRouter, ...] = tuple(module.router for module in (health, stats, runs, spans, sessions, logs, costs, sql))
 """Each file of routes/ declares one ``router``; to add one is to list it here."""
 
 
@@ -33,5 +33,5 @@ def app(store: Store, collector: Collector | None = None) -> FastAPI:
     made.state.served = served
     answers.install(made)
     for router in ROUTERS:
-        made.include_router(router)
+        made.include_router(router, responses=answers.PROBLEMS)
     return made

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any
 
 from clew.errors import QueryError
+from clew.observe.query.filter import parse
+from clew.observe.query.filter_sql import Condition
+from clew.observe.query.search import condition_of
+from clew.observe.query.window import SPANS_WITHIN, TRACES_WITHIN, window
 from clew.observe.store.store import Store
 
 
@@ -44,6 +49,8 @@ class Costs:
     total: Cost
     prices: str
     """Where the computed figures come from: price data and override file, with version and date."""
+    more: bool = False
+    """Whether there are more keys than are shown; the total is of all."""
 
 
 _SESSION = "(SELECT trace_id, anyIf(session_id, session_id != '') AS trace_session FROM span_records FINAL GROUP BY trace_id) AS t USING (trace_id)"
@@ -76,22 +83,41 @@ _FIGURES = """count() AS calls,
     arraySort(groupUniqArrayIf(model, cost_source = 'unpriced')) AS unpriced_models"""
 
 
-def costs(store: Store, *, by: str = "model", limit: int = 100) -> Costs:
+def costs(store: Store, *, by: str = "model", limit: int = 100, where: str = "") -> Costs:
     """Cost by one of KEYS.
 
+    :param where: filter (search.py); only the calls that match
     :raises QueryError: ``by`` is none of them
+    :raises FilterError: the filter does not parse; points at the character
     """
     if by not in _KEYS:
         near = get_close_matches(by, KEYS, 1)
         raise QueryError(f"cost cannot be shown by {by!r}{f'; did you mean {near[0]!r}?' if near else ''}; choose one of {', '.join(KEYS)}")
     key, label, joined = _KEYS[by]
     order = "key DESC" if by == "day" else "partial_cost_usd DESC, calls DESC, key"
+    matching = calls_of(store, where) if where.strip() else Condition("1", {})
     total, *rows = store.rows(
-        f"SELECT {key} AS key, {label} AS label, {_FIGURES} FROM model_calls {joined} GROUP BY GROUPING SETS ((key), ()) "
-        f"ORDER BY grouping(key) DESC, {order} LIMIT {{limit:UInt64}} SETTINGS prefer_column_name_to_alias = 1",
-        {"limit": limit + 1},
+        f"SELECT {key} AS key, {label} AS label, {_FIGURES} FROM (SELECT * FROM model_calls WHERE {matching.sql}) AS model_calls {joined} "
+        f"GROUP BY GROUPING SETS ((key), ()) ORDER BY grouping(key) DESC, {order} LIMIT {{limit:UInt64}} "
+        "SETTINGS prefer_column_name_to_alias = 1",
+        {**matching.parameters, "limit": limit + 2},
     )
-    return Costs(by, [_cost(row) for row in rows], replace(_cost(total), key="", label=""), prices(store))
+    more = len(rows) > limit
+    return Costs(by, [_cost(row) for row in rows[:limit]], replace(_cost(total), key="", label=""), prices(store), more)
+
+
+def calls_of(store: Store, where: str) -> Condition:
+    """The model calls among the spans that match a filter, as a condition on the view model_calls.
+
+    :raises FilterError: the filter does not parse; points at the character
+    """
+    now = datetime.now(UTC)
+    matching = condition_of(store, where, now=now)
+    return Condition(
+        f"{TRACES_WITHIN} AND {SPANS_WITHIN} AND (trace_id, span_id) IN "
+        f"(SELECT trace_id, span_id FROM span_records FINAL WHERE {SPANS_WITHIN} AND {matching.sql})",
+        {**window(parse(where), now).parameters, **matching.parameters},
+    )
 
 
 def _cost(row: dict[str, Any]) -> Cost:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
-from clew.observe.query.filter import And, AnyOf, Compare, Equals, Node, Not, Operator, Or, Place, Present, Range, Term, Text, Value
+from clew.errors import FilterError, QueryError
+from clew.observe.query.filter import And, AnyOf, Compare, Equals, Node, Not, Operator, Or, Place, Present, Range, Term, Text, Value, all_of
 from clew.observe.query.filter_values import DURATION_UNITS, SIZES, duration_ns, number, span_of_time_ns, usd
 
 FieldType = Literal["text", "enum", "number", "duration_ns", "usd", "time"]
@@ -34,7 +35,9 @@ class Field:
     """The closed set of an enum."""
     help: str = ""
     table: str = ""
-    """Where the column is, when not on the span itself: a table with trace_id and span_id."""
+    """Where the column is, when not on the row itself: a table with the key of the rows (trace_id and span_id of spans)."""
+    each: str = ""
+    """An array of which one element passes the test; ``column_sql`` is the name of an element then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +67,23 @@ class AttributeLookup(Protocol):
     def __call__(self, key: str, operator: AttributeOperator, value: str | None, kind: AttributeKind | None) -> str: ...
 
 
-def compile(node: Node, fields: Mapping[str, Field], *, now: datetime, text: TextSearch, attribute: AttributeLookup) -> Condition:
+def compile(
+    node: Node,
+    fields: Mapping[str, Field],
+    *,
+    now: datetime,
+    text: TextSearch,
+    attribute: AttributeLookup,
+    key: str = "trace_id, span_id",
+) -> Condition:
     """The condition that a filter stands for; NULL (unknown) fails every test, and so passes a negated one.
 
     :param fields: by name
+    :param key: the columns that tell one row from the others, and are in the tables of ``fields`` too
     :param now: what relative times count from; with a zone
     :raises FilterError: a field, a value or a comparison that does not exist; points at the character
     """
-    compiler = _Compiler(fields, now, text, attribute)
+    compiler = _Compiler(fields, now, text, attribute, key)
     sql = compiler.node(node)
     return Condition(sql, compiler.parameters)
 
@@ -82,6 +94,7 @@ class _Compiler:
     now: datetime
     text: TextSearch
     attribute: AttributeLookup
+    key: str
     parameters: dict[str, Any] = field(default_factory=dict)
 
     def node(self, node: Node) -> str:
@@ -103,9 +116,9 @@ class _Compiler:
                     raise node.place.error(self._unknown(name))
                 field = self.fields[name]
                 condition = self._test(field, test, node.place)
-                return (
-                    f"(trace_id, span_id) IN (SELECT trace_id, span_id FROM {field.table} WHERE {condition})" if field.table else condition
-                )
+                if field.each:
+                    condition = f"arrayExists({field.column_sql} -> {condition}, {field.each})"
+                return f"({self.key}) IN (SELECT {self.key} FROM {field.table} WHERE {condition})" if field.table else condition
 
     def _bind(self, type_: str, value: Any) -> str:
         name = f"p{len(self.parameters)}"
@@ -221,6 +234,30 @@ class _Compiler:
         if (found := number(value.text)) is None:
             raise value.place.error(f"{value.text!r} is no number, and attributes are compared as numbers")
         return self._bind("Float64", found)
+
+
+def no_text(what: str) -> TextSearch:
+    """For rows that hold no text of their own: says so."""
+
+    def refuse(text: str, is_phrase: bool, bind: Bind) -> str:
+        raise FilterError(f"{what} has no text to search in; name a field, or search its spans", text=text, position=0)
+
+    return refuse
+
+
+def no_attribute(what: str) -> AttributeLookup:
+    """For rows without attributes of their own: says so."""
+
+    def refuse(key: str, operator: AttributeOperator, value: str | None, kind: AttributeKind | None) -> str:
+        raise QueryError(f"{what} has no attributes; name a field, or search its spans")
+
+    return refuse
+
+
+def times_of(node: Node) -> Node:
+    """What a filter says of the time alone, as far as all that matches must fulfil it: a part of it that bounds what has to be read."""
+    nodes = node.nodes if isinstance(node, And) else (node,)
+    return all_of(inner for inner in nodes if isinstance(inner, Term) and not inner.attribute and inner.name in (SINCE, "start"))
 
 
 def _joined(operator: str, parts: Iterable[str]) -> str:

@@ -1,10 +1,17 @@
-"""Runs: one row per trace, newest first."""
+"""Runs: one row per trace, newest first; and the fields by which the filter language finds them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any
 
+from clew.model.kinds import KINDS
+from clew.observe.query import cursor
+from clew.observe.query.filter import Node, parse
+from clew.observe.query.filter_sql import AttributeKind, AttributeOperator, Bind, Condition, Field, compile, times_of
+from clew.observe.query.search import attribute, seen, words
 from clew.observe.store.schema import select_runs
 from clew.observe.store.store import Store
 
@@ -38,17 +45,71 @@ class Run:
     """Message of the first error, '' when there is none."""
 
 
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """A page of runs."""
+
+    runs: list[Run]
+    """Newest first."""
+    more: bool
+    """Whether there may be more: the page is full, or LOOKED_AT runs were looked at."""
+    next: str | None
+    """The cursor of the next page, when there may be more."""
+    looked_at: int
+    """Runs that the filter was tried on."""
+
+
 RUN_COLUMNS = ", ".join(field.name for field in fields(Run))
 
+LOOKED_AT = 20_000
+"""Most runs that a filter is tried on for one page; the page that ends there says that there may be more."""
+CHUNK = 500
+"""Runs that a filter is tried on at once."""
 
-_OF_RUNS = select_runs("trace_id IN {ids:Array(String)} AND start_ns BETWEEN {first:UInt64} AND {last:UInt64}")
+_OF_TRACES = "trace_id IN {ids:Array(String)} AND start_ns BETWEEN {first:UInt64} AND {last:UInt64}"
+_OF_RUNS = select_runs(_OF_TRACES)
+_WITHIN = f"(SELECT * FROM span_records WHERE {_OF_TRACES})"
+
+_STATES = ("ended", "running", "lost")
+
+RUN_FIELDS: dict[str, Field] = {
+    field.name: field
+    for field in (
+        Field("run", "trace_id", "text", help="Run; a shortened id ends in *"),
+        Field("name", "name", "text", help="Name of the run's root span"),
+        Field("service", "service", "text", help="Program that recorded it"),
+        Field("status", "status", "enum", ("ok", "error", "unset"), help="How it ended"),
+        Field("state", "state", "enum", _STATES, help="Whether it has ended; lost when its process died before"),
+        Field("session", "session_id", "text", help="Session"),
+        Field("user", "user_id", "text", help="End user"),
+        Field("agent", "agent", "text", help="An agent of it", each="agents"),
+        Field("model", "model", "text", help="A model that was called in it", each="models"),
+        Field("message", "error", "text", help="Message of its first error"),
+        Field("start", "start_ns", "time", help="When it started"),
+        Field("duration", "duration_ns", "duration_ns", help="How long it took"),
+        Field("spans", "toFloat64(spans)", "number", help="Spans"),
+        Field("errors", "toFloat64(errors)", "number", help="Spans that failed"),
+        Field("calls", "toFloat64(model_calls)", "number", help="Model calls"),
+        Field("cost", "cost_usd", "usd", help="Cost in USD"),
+        Field("tokens", "(toFloat64(input_tokens) + output_tokens)", "number", help="Input and output tokens"),
+        Field("input_tokens", "toFloat64(input_tokens)", "number", help="Input tokens"),
+        Field("output_tokens", "toFloat64(output_tokens)", "number", help="Output tokens"),
+        Field("kind", "toString(kind)", "enum", KINDS, help="Kind of one of its spans", table=_WITHIN),
+        Field("tool", "tool", "text", help="Tool of one of its spans", table=_WITHIN),
+        Field("provider", "provider", "text", help="Provider of one of its model calls", table=_WITHIN),
+        Field("workflow", "workflow", "text", help="Workflow of one of its spans", table=_WITHIN),
+        Field("persona", "persona", "text", help="Persona of one of its spans", table=_WITHIN),
+        Field(
+            "error", "error_type", "text", help="Class of an error in it, such as an exception's type, rate_limit or timeout", table=_WITHIN
+        ),
+    )
+}
 
 
 def runs(store: Store, *, limit: int = 50, session: str | None = None, failed: bool = False) -> list[Run]:
     """The newest ``limit`` runs; with ``failed`` only those with an error."""
     if session is None and not failed:
-        newest = "SELECT trace_id FROM traces GROUP BY trace_id ORDER BY min(first_ns) DESC LIMIT {limit:UInt64}"
-        return runs_of(store, [trace_id for (trace_id,) in store.query(newest, {"limit": limit}).result_rows])
+        return page(store, limit=limit).runs
     conditions = ["session_id = {session:String}"] * (session is not None) + ["errors > 0"] * failed
     rows = store.rows(
         f"SELECT {RUN_COLUMNS} FROM runs WHERE {' AND '.join(conditions)} ORDER BY start_ns DESC, run_id LIMIT {{limit:UInt64}}",
@@ -59,7 +120,94 @@ def runs(store: Store, *, limit: int = 50, session: str | None = None, failed: b
 
 def runs_of(store: Store, run_ids: Sequence[str]) -> list[Run]:
     """These runs, newest first; ids that no run has are left out."""
-    ids = {"ids": list(run_ids)}
-    [(first, last)] = store.query("SELECT min(first_ns), max(last_ns) FROM traces WHERE trace_id IN {ids:Array(String)}", ids).result_rows
-    rows = store.rows(f"SELECT {RUN_COLUMNS} FROM ({_OF_RUNS}) ORDER BY start_ns DESC, run_id", {**ids, "first": first, "last": last})
+    return sorted(_found(store, run_ids, Condition("1", {})), key=lambda run: (-run.start_ns, run.run_id))
+
+
+def page(store: Store, text: str = "", *, limit: int = 50, after: str | None = None) -> RunPage:
+    """The newest ``limit`` runs that match the filter, whose fields are RUN_FIELDS: words and attributes are those of any span of a run.
+
+    :param after: cursor; only what comes after the page that gave it
+    :raises FilterError: the filter does not parse; points at the character
+    :raises QueryError: ``after`` is no cursor
+    """
+    node, now = parse(text), datetime.now(UTC)
+    condition = compile(node, RUN_FIELDS, now=now, text=_text, attribute=_attribute, key="trace_id")
+    newest = _Newest(node, now, after)
+    found: list[Run] = []
+    chunk = limit + 1 if not text.strip() else max(CHUNK, limit + 1)
+    while len(found) <= limit and newest.looked_at < LOOKED_AT:
+        ids = newest.read(store, chunk)
+        place = {trace_id: number for number, trace_id in enumerate(ids)}
+        found += sorted(_found(store, ids, condition), key=lambda run: place[run.run_id])
+        if len(ids) < chunk:
+            break
+    else:
+        return _cut(found, limit, newest)
+    return _cut(found, limit, newest) if len(found) > limit else RunPage(found, False, None, newest.looked_at)
+
+
+def _cut(found: list[Run], limit: int, newest: _Newest) -> RunPage:
+    shown = found[:limit]
+    next_ = newest.cursor_of(shown[-1].run_id) if len(found) > limit and shown else newest.cursor
+    return RunPage(shown, True, next_, newest.looked_at)
+
+
+class _Newest:
+    """Ids of traces, newest first, as the table ``traces`` has them; it has one row for each trace, so no span is read."""
+
+    def __init__(self, node: Node, now: datetime, after: str | None) -> None:
+        self._condition = compile(times_of(node), _FIRST, now=now, text=_text, attribute=_attribute)
+        self._at = cursor.read(after, tuple[int, str]) if after is not None else None
+        self._firsts: dict[str, int] = {}
+        self.looked_at = 0
+
+    @property
+    def cursor(self) -> str | None:
+        return cursor.write(*self._at) if self._at else None
+
+    def cursor_of(self, trace_id: str) -> str:
+        return cursor.write(self._firsts[trace_id], trace_id)
+
+    def read(self, store: Store, count: int) -> list[str]:
+        """The next ``count`` ids."""
+        place = "1"
+        given: dict[str, Any] = {**self._condition.parameters, "count": count}
+        if self._at is not None:
+            place = "(first < {at_ns:Int64} OR (first = {at_ns:Int64} AND trace_id > {at_trace:String}))"
+            given |= {"at_ns": self._at[0], "at_trace": self._at[1]}
+        rows = store.query(
+            f"SELECT trace_id, min(first_ns) AS first FROM traces GROUP BY trace_id HAVING {place} AND {self._condition.sql} "
+            "ORDER BY first DESC, trace_id LIMIT {count:UInt64}",
+            given,
+        ).result_rows
+        if rows:
+            self._at = (rows[-1][1], rows[-1][0])
+        self._firsts.update(map(tuple, rows))
+        self.looked_at += len(rows)
+        return [trace_id for trace_id, _ in rows]
+
+
+_FIRST = {"start": Field("start", "first", "time")}
+
+
+def _found(store: Store, ids: Sequence[str], condition: Condition) -> list[Run]:
+    """Those of the runs with these ids that fulfil the condition."""
+    if not ids:
+        return []
+    given = {"ids": list(ids)}
+    [(first, last)] = store.query("SELECT min(first_ns), max(last_ns) FROM traces WHERE trace_id IN {ids:Array(String)}", given).result_rows
+    rows = store.rows(
+        f"SELECT {RUN_COLUMNS} FROM (SELECT *, run_id AS trace_id FROM ({_OF_RUNS})) WHERE {condition.sql}",
+        {**given, **condition.parameters, "first": first, "last": last},
+    )
     return [Run(**row) for row in rows]
+
+
+def _text(text: str, is_phrase: bool, bind: Bind) -> str:
+    place = bind("String", text)
+    held = f"SELECT trace_id FROM payloads WHERE trace_id IN {{ids:Array(String)}} AND {words(place, is_phrase)}"
+    return f"(trace_id IN ({held}) OR trace_id IN (SELECT trace_id FROM {_WITHIN} WHERE {seen(place)}))"
+
+
+def _attribute(key: str, operator: AttributeOperator, value: str | None, kind: AttributeKind | None) -> str:
+    return f"trace_id IN (SELECT trace_id FROM {_WITHIN} WHERE {attribute(key, operator, value, kind)})"

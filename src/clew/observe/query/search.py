@@ -12,6 +12,7 @@ from typing import Any
 from clew.cost.tariff import Tariff, cost
 from clew.model.kinds import KINDS
 from clew.model.usage import Usage
+from clew.observe.query import cursor
 from clew.observe.query.filter import parse
 from clew.observe.query.filter_sql import AttributeKind, AttributeOperator, Bind, Condition, Field, compile
 from clew.observe.store.normalise import NEWEST_FIRST
@@ -51,7 +52,7 @@ FIELDS: dict[str, Field] = {
         Field("span", "span_id", "text", help="Span id"),
         Field("parent", "parent_span_id", "text", help="Id of the parent span"),
         Field("scope", "scope_name", "text", help="Instrumentation that made it"),
-        Field("start", "toInt64(start_ns)", "time", help="When it started"),
+        Field("start", "start_ns", "time", help="When it started"),
         Field("duration", f"({_DURATION})", "duration_ns", help="How long it took"),
         Field("cost", "cost_usd", "usd", help="Cost in USD of a model call", table="model_calls"),
         Field(
@@ -99,26 +100,49 @@ class Hits:
     """Newest first."""
     more: bool
     """Whether the list was cut at the limit."""
+    next: str | None = None
+    """The cursor of the next page, when there is more."""
 
 
-def search(store: Store, text: str, *, limit: int = 50) -> Hits:
+def search(store: Store, text: str, *, limit: int = 50, after: str | None = None) -> Hits:
     """The newest ``limit`` spans that match the filter; an empty filter matches every span.
 
+    :param after: cursor; only what comes after the page that gave it
     :raises FilterError: the filter does not parse; points at the character
+    :raises QueryError: ``after`` is no cursor
     """
     condition = condition_of(store, text)
+    where, parameters = condition.sql, condition.parameters
+    if after is not None:
+        at_ns, at_span, at_trace = cursor.read(after, tuple[int, str, str])
+        parameters = {**parameters, "at_ns": at_ns, "at_span": at_span, "at_trace": at_trace}
+        where = f"{AFTER} AND {where}"
     ask = limit + 1
     while True:
         # Without FINAL the indexes answer, and reading ends with the last candidate; versions that another replaces are left out below.
         candidates = store.rows(
-            f"SELECT {_CANDIDATE} FROM span_records WHERE {condition.sql} ORDER BY {NEWEST_FIRST}, span_id, version DESC "
+            f"SELECT {_CANDIDATE} FROM span_records WHERE {where} ORDER BY {NEWEST_FIRST}, span_id, trace_id, version DESC "
             "LIMIT {ask:UInt64} SETTINGS read_in_order_use_buffering = 0",
-            {**condition.parameters, "ask": ask},
+            {**parameters, "ask": ask},
         )
         hits = _present(store, candidates)
         if len(hits) > limit or len(candidates) < ask:
-            return Hits(hits[:limit], len(hits) > limit)
+            page = hits[:limit]
+            more = len(hits) > limit
+            return Hits(page, more, cursor.write(page[-1].start_ns, page[-1].span_id, page[-1].run_id) if more else None)
         ask *= 4
+
+
+AFTER = """start_ns <= {at_ns:Int64} AND (start_ns < {at_ns:Int64} OR (span_id, trace_id) > ({at_span:String}, {at_trace:String}))"""
+
+
+def count(store: Store, text: str) -> int:
+    """How many spans match the filter, each span once. Unlike a page of them it reads all that the filter's times do not rule out.
+
+    :raises FilterError: the filter does not parse; points at the character
+    """
+    condition = condition_of(store, text)
+    return int(store.value(f"SELECT count() FROM span_records FINAL WHERE {condition.sql}", condition.parameters))
 
 
 def _present(store: Store, candidates: Sequence[dict[str, Any]]) -> list[Hit]:
@@ -178,15 +202,15 @@ def condition_of(store: Store, text: str, *, now: datetime | None = None) -> Con
 
     :raises FilterError: it does not parse
     """
-    return compile(parse(text), FIELDS, now=now or datetime.now(UTC), text=partial(_text, store), attribute=_attribute)
+    return compile(parse(text), FIELDS, now=now or datetime.now(UTC), text=partial(_text, store), attribute=attribute)
 
 
-def _words(place: str, is_phrase: bool) -> str:
+def words(place: str, is_phrase: bool) -> str:
     """True of a payload that holds the words; the full-text index answers."""
     return f"hasAllTokens(if(indexed, value, ''), {place})" + (f" AND positionCaseInsensitiveUTF8(value, {place}) > 0" if is_phrase else "")
 
 
-def _seen(place: str) -> str:
+def seen(place: str) -> str:
     """True of a span whose name or error message holds the text: there are few different ones, which are looked at one by one."""
     return f"positionCaseInsensitiveUTF8(name, {place}) > 0 OR positionCaseInsensitiveUTF8(status_message, {place}) > 0"
 
@@ -197,26 +221,26 @@ _FEW = 1000
 
 def _text(store: Store, text: str, is_phrase: bool, bind: Bind) -> str:
     given = {"text": text, "few": _FEW}
-    seen = store.readers.submit(
-        store.query, f"SELECT DISTINCT trace_id FROM span_records WHERE {_seen('{text:String}')} LIMIT {{few:UInt64}}", given
+    said = store.readers.submit(
+        store.query, f"SELECT DISTINCT trace_id FROM span_records WHERE {seen('{text:String}')} LIMIT {{few:UInt64}}", given
     )
     held = store.query(
-        f"SELECT trace_id, hash FROM payloads WHERE {_words('{text:String}', is_phrase)} LIMIT {{few:UInt64}}", given
+        f"SELECT trace_id, hash FROM payloads WHERE {words('{text:String}', is_phrase)} LIMIT {{few:UInt64}}", given
     ).result_rows
-    traces = {trace for (trace,) in seen.result().result_rows} | {trace for trace, _ in held}
+    traces = {trace for (trace,) in said.result().result_rows} | {trace for trace, _ in held}
     place = bind("String", text)
     if len(held) < _FEW and len(traces) < _FEW:
         hashes = bind("Array(UInt64)", sorted({hash_ for _, hash_ in held}))
-        return f"(trace_id IN {bind('Array(String)', sorted(traces))} AND (hasAny(mapValues(contents), {hashes}) OR {_seen(place)}))"
-    held_by = f"SELECT hash FROM payloads WHERE {_words(place, is_phrase)}"
-    return f"(arrayExists(h -> h IN ({held_by}), mapValues(contents)) OR {_seen(place)})"
+        return f"(trace_id IN {bind('Array(String)', sorted(traces))} AND (hasAny(mapValues(contents), {hashes}) OR {seen(place)}))"
+    held_by = f"SELECT hash FROM payloads WHERE {words(place, is_phrase)}"
+    return f"(arrayExists(h -> h IN ({held_by}), mapValues(contents)) OR {seen(place)})"
 
 
 _PAIRS = "arrayMap((k, v) -> concat(k, '=', v), mapKeys(attributes), mapValues(attributes))"
 """As the index on span_records has it."""
 
 
-def _attribute(key: str, operator: AttributeOperator, value: str | None, kind: AttributeKind | None) -> str:
+def attribute(key: str, operator: AttributeOperator, value: str | None, kind: AttributeKind | None) -> str:
     """Equality is asked of the index, where each attribute stands as key=value; a number's text is the same whatever its type."""
     held = f"attributes[{key}]"
     if operator == "present":

@@ -76,6 +76,16 @@ def resolve(store: Store, run_id: str) -> str:
     return _resolve(store, "traces", "trace_id", run_id, "run", "clew runs", "")
 
 
+def resolve_span(store: Store, trace_id: str, span_id: str) -> str:
+    """The whole id for a span id of a run, which may be shortened.
+
+    :param trace_id: the run's whole id
+    :raises NotFound: no span of the run starts with it
+    :raises AmbiguousId: several do; the message names them
+    """
+    return _resolve(store, "span_records", "span_id", span_id, "span", f"clew show {trace_id[:8]}", trace_id)
+
+
 def _resolve(store: Store, table: str, column: str, short: str, noun: str, listing: str, trace_id: str) -> str:
     lower = short.lower()
     if not lower:
@@ -178,7 +188,7 @@ def _depth_first(spans: list[Span]) -> tuple[list[Span], int]:
 def contents(store: Store, run_id: str, span_id: str) -> dict[str, str]:
     """Content of one span (shortened ids allowed): attribute name -> text, byte for byte as it was sent."""
     trace_id = resolve(store, run_id)
-    whole = _resolve(store, "span_records", "span_id", span_id, "span", f"clew show {trace_id[:8]}", trace_id)
+    whole = resolve_span(store, trace_id, span_id)
     refs: dict[str, int] = store.rows(
         "SELECT contents FROM span_records FINAL WHERE trace_id = {trace:String} AND span_id = {span:String}",
         {"trace": trace_id, "span": whole},
@@ -196,7 +206,7 @@ _READERS: dict[str, Any] = {"int": int, "double": float, "bool": lambda text: te
 def span_attributes(store: Store, run_id: str, span_id: str) -> dict[str, Any]:
     """Every attribute of one span with its type, content included."""
     trace_id = resolve(store, run_id)
-    whole = _resolve(store, "span_records", "span_id", span_id, "span", f"clew show {trace_id[:8]}", trace_id)
+    whole = resolve_span(store, trace_id, span_id)
     row = store.rows(
         "SELECT attributes, attribute_types, contents, content_types FROM spans WHERE trace_id = {trace:String} AND span_id = {span:String}",
         {"trace": trace_id, "span": whole},
