@@ -16,34 +16,19 @@ EDITABLE = --no-deps --no-build-isolation --editable .
 STORE_TESTS = tests/observe tests/server tests/e2e
 
 help:
-	@echo "make demo    record an example program, then show its tree and its cost"
+	@echo "make demo    run an example workflow, well and failing, and look at its record"
 	@echo "make test    run every test, first without extras, then with all of them"
 	@echo "make check   format, lint, types, docs, architecture"
 	@echo "make bench   run every benchmark"
 	@echo "make lock    resolve the requirements*.lock files again (needs the network)"
 	@echo "make clean   remove environments, caches and the demo's data"
 
-DEMO = .demo
-SHOW = @printf '\n\033[1m$$ %s\033[0m\n'
+# MODEL names a real model, such as openai:gpt-4.1-mini, instead of one at home; see examples/package_release/README.md.
+EXAMPLE = examples/package_release
+WITH_MODEL = $(if $(MODEL),,python $(EXAMPLE)/stand_in.py)
 
-# MODEL names a real model instead of the local stand-in; see examples/fix_issue/README.md.
 demo: $(VENV)/.locked
-	$(SHOW) "python examples/fix_issue/main.py --data-dir $(DEMO)"
-	@$(BIN)/python examples/fix_issue/main.py --data-dir $(DEMO) $(if $(MODEL),--model $(MODEL))
-	$(SHOW) "clew --data-dir $(DEMO) runs"
-	@$(BIN)/clew --data-dir $(DEMO) runs
-	$(SHOW) "clew --data-dir $(DEMO) show last"
-	@$(BIN)/clew --data-dir $(DEMO) show last
-	$(SHOW) "clew --data-dir $(DEMO) cost --by model"
-	@$(BIN)/clew --data-dir $(DEMO) cost --by model
-	@echo
-	@echo "The record is in $(DEMO). Type next:"
-	@echo "  export PATH=\"$(CURDIR)/$(BIN):\$$PATH\" CLEW_DATA_DIR=\"$(CURDIR)/$(DEMO)\""
-	@echo "  clew search 'status:error'        # the test run that failed, and why"
-	@echo "  clew cost --by agent"
-	@echo "  clew sql 'SELECT choice, reason, confidence FROM decisions'"
-	@echo "  clew show last --json"
-	@echo "  less examples/fix_issue/main.py   # how the program is instrumented"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" MODEL="$(MODEL)" $(WITH_MODEL) sh $(EXAMPLE)/demo.sh
 
 test: test-base test-all
 
