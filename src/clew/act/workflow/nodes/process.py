@@ -69,12 +69,12 @@ def run(
         stderr=subprocess.PIPE,
         start_new_session=True,  # a group of its own, to be ended as a whole
     )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    outputs = (_Output(process.stdout, most_output), _Output(process.stderr, most_output))
-    if process.stdin is not None:
-        threading.Thread(target=_feed, args=(process.stdin, stdin or ""), name="clew stdin", daemon=True).start()
-    try:
+    try:  # from here on: an interrupt may come at any moment
+        assert process.stdout is not None
+        assert process.stderr is not None
+        outputs = (_Output(process.stdout, most_output), _Output(process.stderr, most_output))
+        if process.stdin is not None:
+            threading.Thread(target=_feed, args=(process.stdin, stdin or ""), name="clew stdin", daemon=True).start()
         with running.on_abandon(lambda: end(process)):
             exit_code = process.wait(timeout_s)
     except subprocess.TimeoutExpired as expired:
