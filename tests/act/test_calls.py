@@ -19,6 +19,7 @@ CALL = ModelCall(
     duration_ns=1_234_567_890,
     error=None,
     prompt="hi",
+    ended=1_700_000_001.23456789,
 )
 
 
@@ -37,6 +38,7 @@ def test_an_entry_has_the_shape_of_the_calls_in_the_shared_store() -> None:
         "status": "ok",
         "error": None,
         "is_planner": False,
+        "timestamp": "2023-11-14T22:13:20+00:00",
         "prompt": "hi",
     }
 
@@ -56,6 +58,7 @@ def test_what_is_not_known_is_none_and_never_nought() -> None:
         "status": "error",
         "error": "timeout",
         "is_planner": True,
+        "timestamp": "2023-11-14T22:13:20+00:00",
     }
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from clew.model.usage import Usage
@@ -32,6 +34,13 @@ class ModelCall:
     """The last text that the model was given, if any."""
     served_from_cache: bool = False
     """Answered from a recording: the usage is what it once was, the cost is 0."""
+    ended: float = field(default_factory=time.time, compare=False)
+    """Seconds since 1970."""
+
+    @property
+    def started(self) -> datetime:
+        """When it was asked: the moment its price is of."""
+        return datetime.fromtimestamp(self.ended - self.duration_ns / 1e9, UTC)
 
     def entry(self, *, is_planner: bool = False) -> dict[str, Any]:
         """As an entry of ``__llm_calls__``. Figures that are not known are None; classes of tokens that were not reported are left out."""
@@ -45,6 +54,7 @@ class ModelCall:
             "status": "ok" if self.error is None else "error",
             "error": self.error,
             "is_planner": is_planner,
+            "timestamp": self.started.isoformat(),
             **({"prompt": self.prompt} if self.prompt is not None else {}),
         }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from clew.act.workflow import calls, running
@@ -93,7 +92,6 @@ class InstrumentedNodeWrapper(NodeWrapper):
         span = None
         found: list[calls.ModelCall] = []
         error: BaseException | None = None
-        began = time.time()
         started = time.perf_counter_ns()
         try:
             if not self.record:
@@ -114,7 +112,7 @@ class InstrumentedNodeWrapper(NodeWrapper):
             if span is None:
                 found = self._seen(shared, ledger, usage_before, started, None)
             duration_ns = getattr(span, "ended", 0) - getattr(span, "started", 0) or ended - started
-            entries = self._account(shared, found, outer, began)
+            entries = self._account(shared, found, outer)
             if self.metrics_collector is not None:
                 self.metrics_collector.record_node_execution(self.path, duration_ns / 1e6, is_planner=PLANNER_KEY in shared)
             if trace is not None:
@@ -172,15 +170,12 @@ class InstrumentedNodeWrapper(NodeWrapper):
         if results:
             span.output(results)
 
-    def _account(
-        self, shared: dict[str, Any], found: list[calls.ModelCall], outer: calls.Ledger | None, began: float
-    ) -> list[dict[str, Any]]:
+    def _account(self, shared: dict[str, Any], found: list[calls.ModelCall], outer: calls.Ledger | None) -> list[dict[str, Any]]:
         """Writes the calls down where others look for them; returns their entries."""
         if not found:
             return []
         is_planner = PLANNER_KEY in shared
-        timestamp = datetime.fromtimestamp(began, UTC).isoformat()
-        entries = [{**call.entry(is_planner=is_planner), "timestamp": timestamp} for call in found]
+        entries = [call.entry(is_planner=is_planner) for call in found]
         shared.setdefault(CALLS_KEY, []).extend(entries)
         if outer is not None:
             for call in found:
