@@ -23,7 +23,7 @@ from clew.observe.store.store import Store
 
 _MODEL = "if(response_model != '', response_model, request_model)"
 _STATE = "multiIf(end_ns > 0, 'ended', process IN (SELECT process FROM processes), 'lost', 'running')"
-_DURATION = "if(end_ns > 0, toInt64(greatest(end_ns, start_ns) - start_ns), NULL)"
+DURATION = "if(end_ns > 0, toInt64(greatest(end_ns, start_ns) - start_ns), NULL)"
 
 _AGENTS = """(
     SELECT trace_id, span_id, toString(agent) AS agent FROM span_records WHERE agent != ''
@@ -53,7 +53,7 @@ FIELDS: dict[str, Field] = {
         Field("parent", "parent_span_id", "text", help="Id of the parent span"),
         Field("scope", "scope_name", "text", help="Instrumentation that made it"),
         Field("start", "start_ns", "time", help="When it started"),
-        Field("duration", f"({_DURATION})", "duration_ns", help="How long it took"),
+        Field("duration", f"({DURATION})", "duration_ns", help="How long it took"),
         Field("cost", "cost_usd", "usd", help="Cost in USD of a model call", table="model_calls"),
         Field(
             "tokens",
@@ -257,7 +257,7 @@ _USAGE = tuple(field.name for field in fields(Usage))
 
 _CANDIDATE = f"""trace_id AS run_id, span_id, version, content_hash, toString(kind) AS kind, name, service,
     multiIf(agent != '', agent, span_records.kind = 'agent', name, '') AS agent,
-    {_MODEL} AS model, tool, toString(status) AS status, {_STATE} AS state, status_message, start_ns, {_DURATION} AS duration_ns,
+    {_MODEL} AS model, tool, toString(status) AS status, {_STATE} AS state, status_message, start_ns, {DURATION} AS duration_ns,
     {MAY_COST} AS may_cost, provider, request_model, response_model, cache_hit, reported_cost_usd, {", ".join(_USAGE)}"""
 """What the span itself says of a hit."""
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from clew.observe.query import messages, oddities, runs, structure, traces
+from clew.observe.query import agent_graph, agent_trace, diff, messages, oddities, runs, structure, traces
 from clew.server.parameters import After, Filter, Limit, RunId, SpanId
 from clew.server.served import Asking
 
@@ -58,3 +58,21 @@ async def list_messages(
 async def list_oddities(asking: Asking, run_id: RunId, limit: Limit = 20) -> Response:
     """What looks wrong though nothing failed: empty results, and tools that were asked the same again and again."""
     return await asking.reply(oddities.oddities, run_id, limit=limit)
+
+
+@router.get("/{run_id}/agent-trace", response_model=agent_trace.AgentTraces)
+async def one_agent_trace(asking: Asking, run_id: RunId) -> Response:
+    """What each agent decided, why, over which alternatives, and what it used: all decisions of the run."""
+    return await asking.reply(agent_trace.agent_trace, run_id)
+
+
+@router.get("/{run_id}/agents", response_model=agent_graph.AgentGraph)
+async def agents_of_run(asking: Asking, run_id: RunId) -> Response:
+    """The agents of the run, and who called, delegated to or messaged whom."""
+    return await asking.reply(agent_graph.of_run, run_id)
+
+
+@router.get("/{run_id}/diff/{other_id}", response_model=diff.Diff)
+async def one_diff(asking: Asking, run_id: RunId, other_id: RunId) -> Response:
+    """Two runs side by side: each step in the one and in the other, and decisions that went another way."""
+    return await asking.reply(diff.diff, run_id, other_id)

@@ -1,0 +1,205 @@
+"""Figures over spans: counts, errors, percentiles, tokens and cost, by any field and over time; and profiles of agents' operations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import Any
+
+from clew.errors import QueryError
+from clew.observe.query.filter import parse
+from clew.observe.query.filter_values import duration_ns
+from clew.observe.query.search import DURATION, FIELDS, condition_of
+from clew.observe.query.window import FOREVER, SPANS_WITHIN, TRACES_WITHIN, Window, window
+from clew.observe.store.store import Store
+
+MOST_ROWS = 10_000
+"""Rows of one answer, such as 20 keys in 500 buckets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Spans that share a key and a bucket of time. Unknown is None, never 0."""
+
+    key: str
+    """'' for spans that have none."""
+    start_ns: int | None
+    """Start of the bucket; None when there are no buckets."""
+    spans: int
+    errors: int
+    p50_ns: int | None
+    """Durations of ended spans: the one at that place when they are sorted."""
+    p95_ns: int | None
+    p99_ns: int | None
+    model_calls: int
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    """Of the model calls among them; None when that of any is not known. ``partial_cost_usd`` is what is known."""
+    partial_cost_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregates:
+    """Figures by key and bucket."""
+
+    by: str
+    bucket_ns: int | None
+    rows: list[Figures]
+    """Without buckets that with the most spans first; with buckets in the order of time, and only of the ``limit`` keys with the most spans."""
+    more: bool
+    """Whether there are more keys, or more than MOST_ROWS rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How one operation of one agent performs, in the names of the first design's profiles. Latencies are milliseconds."""
+
+    agent: str
+    operation: str
+    """Name of the span."""
+    p50Latency: float | None
+    p95Latency: float | None
+    p99Latency: float | None
+    errorRate: float
+    """From 0 to 1."""
+    throughput: float | None
+    """Operations per second, over the time of the answer; None when that is no time."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    """Profiles, that with the most operations first."""
+
+    profiles: list[Profile]
+    from_ns: int | None
+    """The time that they cover: what the filter says, else from the first start to the last; None when nothing matches."""
+    to_ns: int | None
+    more: bool
+
+
+_TEXT_TYPES = ("text", "enum")
+KEYS = tuple(field.name for field in FIELDS.values() if field.type in _TEXT_TYPES)
+
+_AGENT = "multiIf(agent != '', toString(agent), kind = 'agent', toString(name), toString(inherited))"
+_INHERITED = f"(SELECT trace_id, span_id, agent AS inherited FROM settled FINAL WHERE agent != '' AND {TRACES_WITHIN})"
+_CALLS = f"""(SELECT trace_id, span_id, true AS is_call, input_tokens, output_tokens, cost_usd
+    FROM model_calls WHERE {TRACES_WITHIN} AND {SPANS_WITHIN})"""
+_TIMES = "count() AS spans, countIf(failed) AS errors, " + ", ".join(
+    f"quantileExact({level})(duration) AS p{percent}_ns" for level, percent in ((0.5, 50), (0.95, 95), (0.99, 99))
+)
+_SPENT = """countIf(is_call) AS model_calls, sumIf(c.input_tokens, is_call) AS input_tokens, sumIf(c.output_tokens, is_call) AS output_tokens,
+    sumIf(ifNull(c.cost_usd, 0), is_call) AS partial_cost_usd, if(countIf(is_call AND isNull(c.cost_usd)) > 0, NULL, partial_cost_usd) AS cost_usd"""
+
+
+def _spans(condition: str, columns: Mapping[str, str], *, agents: bool) -> str:
+    """The spans that match, each once, with these columns beside what figures need."""
+    named = "".join(f", {sql} AS {name}" for name, sql in columns.items())
+    inherited = f"LEFT ANY JOIN {_INHERITED} AS inherited_agents USING (trace_id, span_id)" if agents else ""
+    return (
+        f"(SELECT trace_id, span_id, start_ns, status = 'error' AS failed, {DURATION} AS duration{named} "
+        f"FROM (SELECT * FROM span_records FINAL WHERE {SPANS_WITHIN} AND {condition}) AS span_records {inherited})"
+    )
+
+
+def aggregate(store: Store, text: str = "", *, by: str = "", bucket: str | None = None, limit: int = 20) -> Aggregates:
+    """Figures over the spans that match the filter.
+
+    :param by: one of KEYS, or ``@`` and the name of an attribute; '' for all together
+    :param bucket: length of a bucket of time, such as ``1m``; None for no buckets
+    :raises FilterError: the filter does not parse; points at the character
+    :raises QueryError: ``by`` or ``bucket`` cannot be used
+    """
+    now = datetime.now(UTC)
+    condition = condition_of(store, text, now=now)
+    given: dict[str, Any] = {**window(parse(text), now).parameters, **condition.parameters}
+    key = _key(by, given)
+    bucket_ns = _bucket(bucket)
+    spans = _spans(condition.sql, {"key": key}, agents=by == "agent")
+    keep, order = "", "spans DESC, key"
+    cut = False
+    if bucket_ns is not None:
+        found = store.query(
+            f"SELECT key FROM {spans} GROUP BY key ORDER BY count() DESC, key LIMIT {{most:UInt64}}", {**given, "most": limit + 1}
+        )
+        keys = [key for (key,) in found.result_rows]
+        cut = len(keys) > limit
+        given |= {"keys": keys[:limit], "bucket": bucket_ns}
+        keep, order = "WHERE key IN {keys:Array(String)}", "at, spans DESC, key"
+    at = "toInt64(intDiv(s.start_ns, {bucket:UInt64}) * {bucket:UInt64})" if bucket_ns is not None else "toInt64(0)"
+    most = limit if bucket_ns is None else MOST_ROWS
+    rows = store.rows(
+        f"SELECT key, {at} AS at, {_TIMES}, {_SPENT} FROM {spans} AS s LEFT ANY JOIN {_CALLS} AS c USING (trace_id, span_id) {keep} "
+        f"GROUP BY key, at ORDER BY {order} LIMIT {{most:UInt64}}",
+        {**given, "most": most + 1},
+    )
+    figures = [_figures(row, bucketed=bucket_ns is not None) for row in rows[:most]]
+    return Aggregates(by, bucket_ns, figures, cut or len(rows) > most)
+
+
+_NAMES = tuple(field.name for field in fields(Figures))
+
+
+def _figures(row: dict[str, Any], *, bucketed: bool) -> Figures:
+    row["start_ns"] = row.pop("at") if bucketed else None
+    return Figures(**{name: row[name] for name in _NAMES})
+
+
+def _key(by: str, given: dict[str, Any]) -> str:
+    if not by:
+        return "''"
+    if by.startswith("@"):
+        given["attribute"] = by[1:]
+        return "attributes[{attribute:String}]"
+    if by not in KEYS:
+        near = get_close_matches(by, KEYS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(KEYS)}."
+        raise QueryError(f"figures cannot be shown by {by!r}; {hint} An attribute is written @{by}")
+    return _AGENT if by == "agent" else f"toString({FIELDS[by].column_sql})"
+
+
+def _bucket(text: str | None) -> int | None:
+    if text is None:
+        return None
+    length = duration_ns(text)
+    if not length or length < 1_000_000:
+        raise QueryError(f"{text!r} is no length of a bucket; write a number and a unit, as in 1m, 1h or 1d")
+    return length
+
+
+def profiles(store: Store, text: str = "", *, limit: int = 100) -> Profiles:
+    """How the operations of agents perform, over the spans that match the filter.
+
+    :raises FilterError: the filter does not parse; points at the character
+    """
+    now = datetime.now(UTC)
+    within = window(parse(text), now)
+    condition = condition_of(store, text, now=now)
+    spans = _spans(condition.sql, {"agent_name": _AGENT, "operation": "toString(name)"}, agents=True)
+    rows = store.rows(
+        f"SELECT agent_name AS agent, operation, {_TIMES}, min(start_ns) AS first, max(start_ns) AS last FROM {spans} "
+        "GROUP BY GROUPING SETS ((agent_name, operation), ()) ORDER BY grouping(agent_name) DESC, spans DESC, agent, operation "
+        "LIMIT {most:UInt64}",
+        {**within.parameters, **condition.parameters, "most": limit + 2},
+    )
+    whole, found = rows[0], rows[1:]
+    if not found:
+        return Profiles([], None, None, False)
+    covered = _covered(within, whole)
+    return Profiles([_profile(row, covered) for row in found[:limit]], covered.first_ns, covered.last_ns, len(found) > limit)
+
+
+def _covered(within: Window, whole: Mapping[str, Any]) -> Window:
+    last = whole["last"] if within.last_ns == FOREVER and not within.first_ns else min(within.last_ns, time.time_ns())
+    return Window(within.first_ns or whole["first"], last)
+
+
+def _profile(row: Mapping[str, Any], covered: Window) -> Profile:
+    seconds = (covered.last_ns - covered.first_ns) / 1e9
+    p50, p95, p99 = (None if row[name] is None else row[name] / 1e6 for name in ("p50_ns", "p95_ns", "p99_ns"))
+    throughput = row["spans"] / seconds if seconds > 0 else None
+    return Profile(row["agent"], row["operation"], p50, p95, p99, row["errors"] / row["spans"], throughput, row["spans"])
