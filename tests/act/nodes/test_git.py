@@ -128,9 +128,9 @@ def test_a_conflict_fails_the_node_and_names_the_file(run: Run, repository: Path
         ({"operation": "commit"}, "git commit needs message"),
         ({"operation": "status", "message": "x", "all": True}, "git status does not take all, message; it takes nothing else"),
         ({"operation": "tag", "count": 3}, "git tag does not take count; it takes name, message, ref, author"),
-        ({"operation": "checkout", "name": "--force"}, "String should match pattern"),
-        ({"operation": "merge", "ref": "--upload-pack=x"}, "String should match pattern"),
-        ({"operation": "rebase"}, "Input should be 'init', 'status'"),
+        ({"operation": "checkout", "name": "--force"}, "is not usable; expected a text like"),
+        ({"operation": "merge", "ref": "--upload-pack=x"}, "is not usable; expected a text like"),
+        ({"operation": "rebase"}, "is not usable; expected init, status"),
     ],
 )
 def test_parameters_that_do_not_fit_are_named(run: Run, params: dict[str, object], message: str) -> None:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clew.act.workflow import calls, running
+from clew.act.workflow import calls, running, source
 from clew.act.workflow.calls import ModelCall
+from clew.act.workflow.check import problems
+from clew.act.workflow.registry import node_types
 from clew.act.workflow.running import Try
 from clew.errors import ModelError
 from clew.model.usage import Usage
@@ -231,23 +233,23 @@ def test_another_model_answers_when_one_fails_and_the_change_is_recorded(ask: As
     with ModelServer(["from the other"]) as other:
         monkeypatch.setenv("OPENAI_BASE_URL", other.url)
         monkeypatch.setenv("OPENAI_API_KEY", "none")
-        done = ask([Refusal(429)], fallback_models=["nowhere:x", "openai:gpt-4.1-mini"])
+        done = ask([Refusal(429)], fallback_models=["replay:nowhere", "openai:gpt-4.1-mini"])
     assert done.results["response"] == "from the other"
     assert [(change["from"], change["to"]) for change in done.results["fallbacks"]] == [
-        ("openai:gpt-4.1", "nowhere:x"),
-        ("nowhere:x", "openai:gpt-4.1-mini"),
+        ("openai:gpt-4.1", "replay:nowhere"),
+        ("replay:nowhere", "openai:gpt-4.1-mini"),
     ]
     assert "is rate limited" in done.results["fallbacks"][0]["reason"]
-    assert "no provider is called 'nowhere'" in done.results["fallbacks"][1]["reason"]
+    assert "cannot be read" in done.results["fallbacks"][1]["reason"]
     assert [(call.model, call.error) for call in ask.calls] == [("gpt-4.1", "rate_limit"), ("gpt-4.1-mini", None)]
     assert ask.tree == ["llm chat !", "decision which model answers", "decision which model answers", "llm chat"]
     first = next(span for span in ask.record.spans if span.kind == "decision")
-    assert first.attributes["clew.decision.choice"] == "nowhere:x"
+    assert first.attributes["clew.decision.choice"] == "replay:nowhere"
     assert "is rate limited" in first.attributes["clew.decision.reason"]
 
 
 def test_when_every_model_fails_the_last_failure_is_told(ask: Asked) -> None:
-    done = ask([Refusal(429)], fallback_models=["openai:gpt-4.1-mini"], base_url=None, model="nowhere:x")
+    done = ask([Refusal(429)], fallback_models=["openai:gpt-4.1-mini"], base_url=None, model="replay:nowhere")
     assert "openai:gpt-4.1-mini" in done.message
 
 
@@ -275,3 +277,12 @@ def test_a_live_run_is_recorded_and_replayed_with_tools_and_schema(ask: Asked, b
         ("gpt-4.1", "openai", True, 0.0),
     ]
     assert [call.usage.output_tokens for call in ask.calls if call.usage] == [call.usage.output_tokens for call in live_calls if call.usage]
+
+
+@pytest.mark.parametrize("name", ["gpt-4.1", "opnai:gpt-4.1", "openai:"])
+def test_a_name_of_no_model_is_a_mistake_before_the_run(ask: Asked, name: str) -> None:
+    document = {"name": "d", "nodes": [{"id": "a", "type": "llm", "params": {"model": name, "prompt": "?", "fallback_models": [name]}}]}
+    found = problems(source.of(document, name="d"), node_types())
+    assert [problem.place for problem in found] == ["nodes[0].params.model", "nodes[0].params.fallback_models[0]"]
+    assert "there are openai" in found[0].message or "write PROVIDER:MODEL" in found[0].message
+    assert ask([], model=name).message == f"params.model: {found[0].message}"

@@ -31,13 +31,7 @@ def model(name: str, *, base_url: str | None = None, timeout_s: float = TIMEOUT_
     :param record_to: file that every exchange is appended to, for ``replay:FILE``
     :raises ModelError: there is no such provider, no key for it, or the file of exchanges cannot be read
     """
-    kind, separator, rest = name.partition(":")
-    if not separator or not rest:
-        raise ModelError(f"{name!r} names no model; write PROVIDER:MODEL, such as openai:gpt-4.1; providers are {', '.join(KINDS)}")
-    if kind not in KINDS:
-        raise ModelError(
-            f"{name!r}: no provider is called {kind!r}; there are {', '.join(KINDS)}; for another one, openai: with its base_url"
-        )
+    kind, rest = parts(name)
     try:
         from pydantic_ai.exceptions import UserError
 
@@ -56,6 +50,21 @@ def model(name: str, *, base_url: str | None = None, timeout_s: float = TIMEOUT_
         raise ModelError(f"{name} needs a key: set {provider.key} to it") from error
     found.client.max_retries = 0
     return RecordedModel(found, name=name, timeout_s=timeout_s, record_to=record_to, close=client.aclose)
+
+
+def parts(name: str) -> tuple[str, str]:
+    """Provider and model.
+
+    :raises ModelError: it names no model, or there is no such provider
+    """
+    kind, separator, rest = name.partition(":")
+    if not separator or not rest:
+        raise ModelError(f"{name!r} names no model; write PROVIDER:MODEL, such as openai:gpt-4.1; providers are {', '.join(KINDS)}")
+    if kind not in KINDS:
+        raise ModelError(
+            f"{name!r}: no provider is called {kind!r}; there are {', '.join(KINDS)}; for another one, openai: with its base_url"
+        )
+    return kind, rest
 
 
 def _http_client(provider: Provider, timeout_s: float) -> Any:

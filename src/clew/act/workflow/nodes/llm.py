@@ -8,7 +8,7 @@ from inspect import isawaitable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from clew.act.workflow import calls, running
 from clew.act.workflow.completion import complete
@@ -27,6 +27,17 @@ if TYPE_CHECKING:
 
 REPAIRS: Final = 2
 MOST_REQUESTS: Final = 20
+
+
+def _names_a_model(name: str) -> str:
+    try:
+        names.parts(name)
+    except ModelError as error:
+        raise ValueError(str(error)) from error
+    return name
+
+
+ModelName = Annotated[str, AfterValidator(_names_a_model)]
 
 
 class Message(node.Params):
@@ -53,7 +64,7 @@ class LlmNode(node.NodeType):
     }
 
     class Params(node.Params):
-        model: str
+        model: ModelName
         """``PROVIDER:MODEL``, or ``replay:FILE``."""
         prompt: str | None = None
         """What is asked; without it the last of ``messages`` is."""
@@ -81,7 +92,7 @@ class LlmNode(node.NodeType):
         """Address of the API instead of the provider's own; not for ``fallback_models``."""
         timeout_s: Annotated[float, Field(gt=0)] = names.TIMEOUT_S
         """Longest time of one request."""
-        fallback_models: list[str] = Field(default_factory=list)
+        fallback_models: list[ModelName] = Field(default_factory=list)
         """Models that are asked, one after the other, when the one before failed."""
         action_from: str | None = None
         """Key of the structured answer whose value is the action of the edge to take."""

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, TypeAlias
 
 import pocketflow
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from clew.act.workflow.document import DEFAULT
+from clew.act.workflow.problem import written
+from clew.act.workflow.shape import mistakes
+from clew.errors import WorkflowError
 
 
 class Params(BaseModel):
@@ -49,8 +52,15 @@ class NodeType(pocketflow.Node):  # type: ignore[misc]
     """Kind of the span inside the node's own (``clew.node``) span; "other" makes none."""
 
     def prep(self, shared: dict[str, Any]) -> Any:
-        """The parameters, checked; templates are resolved by then."""
-        return self.Params.model_validate(self.params)
+        """The parameters, checked; templates are resolved by then.
+
+        :raises WorkflowError: what a template gave does not fit
+        """
+        try:
+            return self.Params.model_validate(self.params)
+        except ValidationError as error:
+            told = [f"{written(('params', *mistake.place))}: {mistake.message}" for mistake in mistakes(self.Params, self.params)]
+            raise WorkflowError("; ".join(told)) from error
 
     def exec(self, prep_res: Any) -> Any:
         return self.execute(prep_res)
