@@ -22,6 +22,7 @@ say "A little Python package in a git repository of its own, .demo/lapse: three 
 run "python examples/package_release/repository.py .demo/lapse"
 run "cd .demo/lapse"
 say "The workflow release.yaml reads that log, tests, has models choose the version and write the changelog, builds, commits and tags."
+[ -n "$models" ] || echo "The models' part is played by a script, over HTTP; make demo MODEL=openai:gpt-4.1-mini asks a real one."
 run "clew run release.yaml --trace$models"
 run "git show --stat --format='%h %d %s'"
 run "clew show last"

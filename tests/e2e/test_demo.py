@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -225,3 +226,32 @@ def test_what_the_demo_suggests_can_be_typed(demo: tuple[Path, str]) -> None:
         assert run("sh", "-c", f"{setting}; {command} | cat", cwd=checkout, PAGER="cat").stdout.strip()
     runs = run("sh", "-c", f"{setting}; clew runs --json").stdout
     assert [found["status"] for found in json.loads(runs)] == ["error", "ok"]
+
+
+def shape(line: str) -> str:
+    """A line of output without what differs between two runs: times, ids, and the lengths of bars and gaps."""
+    for pattern, word in (
+        (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "AT"),
+        (r"\b[\d.]+ (s|ms|µs)\b", "TOOK"),
+        (r"\b(?=[a-f]*\d)[0-9a-f]{8}\b|\b[a-f]{8}\b", "ID"),
+        (r" =+ ", " "),
+        (r"\s+", " "),
+    ):
+        line = re.sub(pattern, word, line)
+    return line.strip()
+
+
+def test_what_the_readme_shows_is_what_the_demo_writes(demo: tuple[Path, str]) -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    (block,) = [block for block in re.findall(r"^```console\n(.*?)^```", readme, re.MULTILINE | re.DOTALL) if "$ clew show last" in block]
+    lines = [shape(line) for line in block.splitlines() if line]
+    assert len(lines) > 20
+    written = {shape(line) for line in demo[1].splitlines()}
+    assert [line for line in lines if line not in written] == []
+
+
+def test_the_workflow_of_the_readme_is_without_mistakes(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    (text,) = re.findall(r"^```yaml\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    (tmp_path / "news.yaml").write_text(text)
+    assert run(CLEW, "validate", "news.yaml", cwd=tmp_path).stdout == "news.yaml is fine: 3 nodes\n"
