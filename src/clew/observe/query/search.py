@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -14,7 +13,7 @@ from clew.model.kinds import KINDS
 from clew.model.usage import Usage
 from clew.observe.query import cursor
 from clew.observe.query.filter import parse
-from clew.observe.query.filter_sql import AttributeKind, AttributeOperator, Bind, Condition, Field, compile
+from clew.observe.query.filter_sql import AttributeKind, AttributeOperator, Bind, Condition, Field, TextSearch, compile
 from clew.observe.store.normalise import NEWEST_FIRST
 from clew.observe.store.prices import Named, tariffs
 from clew.observe.store.pricing import MAY_COST
@@ -111,29 +110,61 @@ def search(store: Store, text: str, *, limit: int = 50, after: str | None = None
     :raises FilterError: the filter does not parse; points at the character
     :raises QueryError: ``after`` is no cursor
     """
-    condition = condition_of(store, text)
-    where, parameters = condition.sql, condition.parameters
+    page: dict[str, Any] = {"ask": limit + 1}
+    where = "1"
     if after is not None:
-        at_ns, at_span, at_trace = cursor.read(after, tuple[int, str, str])
-        parameters = {**parameters, "at_ns": at_ns, "at_span": at_span, "at_trace": at_trace}
-        where = f"{AFTER} AND {where}"
-    ask = limit + 1
+        page["at_ns"], page["at_span"], page["at_trace"] = cursor.read(after, tuple[int, str, str])
+        where = AFTER
+    texts = _Texts(store, where, page)
+    condition = condition_of(store, text, texts=texts)
+    if texts.recent is not None:
+        # What is common is most likely found among the newest; if not, everything is searched.
+        recent = {**page, **condition.parameters, **texts.recent}
+        candidates = _candidates(store, f"start_ns > {{since:UInt64}} AND {where} AND {condition.sql}", recent)
+        if len(hits := _present(store, candidates)) > limit:
+            return _page(hits, limit)
+        condition = condition_of(store, text)
     while True:
-        # Without FINAL the indexes answer, and reading ends with the last candidate; versions that another replaces are left out below.
-        candidates = store.rows(
-            f"SELECT {_CANDIDATE} FROM span_records WHERE {where} ORDER BY {NEWEST_FIRST}, span_id, trace_id, version DESC "
-            "LIMIT {ask:UInt64} SETTINGS read_in_order_use_buffering = 0",
-            {**parameters, "ask": ask},
-        )
+        candidates = _candidates(store, f"{where} AND {condition.sql}", {**page, **condition.parameters})
         hits = _present(store, candidates)
-        if len(hits) > limit or len(candidates) < ask:
-            page = hits[:limit]
-            more = len(hits) > limit
-            return Hits(page, more, cursor.write(page[-1].start_ns, page[-1].span_id, page[-1].run_id) if more else None)
-        ask *= 4
+        if len(hits) > limit or len(candidates) < page["ask"]:
+            return _page(hits, limit)
+        page["ask"] *= 4
+
+
+def _candidates(store: Store, where: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    """Without FINAL the indexes answer, and reading ends with the last candidate; versions that another replaces are left out later."""
+    return store.rows(
+        f"SELECT {_CANDIDATE} FROM span_records WHERE {where} ORDER BY {NEWEST_FIRST}, span_id, trace_id, version DESC "
+        "LIMIT {ask:UInt64} SETTINGS read_in_order_use_buffering = 0",
+        parameters,
+    )
+
+
+def _page(hits: list[Hit], limit: int) -> Hits:
+    page, more = hits[:limit], len(hits) > limit
+    return Hits(page, more, cursor.write(page[-1].start_ns, page[-1].span_id, page[-1].run_id) if more else None)
 
 
 AFTER = """start_ns <= {at_ns:Int64} AND (start_ns < {at_ns:Int64} OR (span_id, trace_id) > ({at_span:String}, {at_trace:String}))"""
+
+
+def arrived(store: Store, text: str, *, first_ns: int, last_ns: int, limit: int = 500) -> Hits:
+    """The spans that match the filter and arrived between these times, both included, newest first. Parts of the table that are older are
+    not read. Until its trace is settled, a span may carry usage that turns out to repeat that of its descendants.
+
+    :raises FilterError: the filter does not parse; points at the character
+    """
+    condition = condition_of(store, text)
+    candidates = store.rows(
+        f"SELECT {_CANDIDATE} FROM span_records WHERE {ARRIVED} AND {condition.sql} ORDER BY start_ns DESC, span_id, trace_id, version DESC "
+        "LIMIT {ask:UInt64}",
+        {**condition.parameters, "first_ns": first_ns, "last_ns": last_ns, "ask": limit + 1},
+    )
+    return Hits(_present(store, candidates[:limit]), len(candidates) > limit)
+
+
+ARRIVED = "arrival_ns BETWEEN {first_ns:UInt64} AND {last_ns:UInt64}"
 
 
 def count(store: Store, text: str) -> int:
@@ -197,12 +228,12 @@ def _cost(row: dict[str, Any], known: dict[Named, Tariff]) -> float | None:
     return cost(usage, tariff, datetime.fromtimestamp(row["start_ns"] // 1_000_000_000, UTC))
 
 
-def condition_of(store: Store, text: str, *, now: datetime | None = None) -> Condition:
+def condition_of(store: Store, text: str, *, now: datetime | None = None, texts: TextSearch | None = None) -> Condition:
     """The filter as SQL over ``span_records``.
 
     :raises FilterError: it does not parse
     """
-    return compile(parse(text), FIELDS, now=now or datetime.now(UTC), text=partial(_text, store), attribute=attribute)
+    return compile(parse(text), FIELDS, now=now or datetime.now(UTC), text=texts or _Texts(store), attribute=attribute)
 
 
 def words(place: str, is_phrase: bool) -> str:
@@ -216,24 +247,56 @@ def seen(place: str) -> str:
 
 
 _FEW = 1000
-"""Pieces of content, and traces, up to which a search goes to where they are; of what is more common the newest spans have enough."""
+"""Pieces of content, and traces, up to which a search goes to where they are."""
+_COMMON = 100_000
+"""Pieces of content from which on collecting them all takes longer than to look for them in the newest traces first."""
+_RECENT = 1000
+"""Spans that are looked at first for what is common: twenty times a page."""
 
 
-def _text(store: Store, text: str, is_phrase: bool, bind: Bind) -> str:
-    given = {"text": text, "few": _FEW}
-    said = store.readers.submit(
-        store.query, f"SELECT DISTINCT trace_id FROM span_records WHERE {seen('{text:String}')} LIMIT {{few:UInt64}}", given
-    )
-    held = store.query(
-        f"SELECT trace_id, hash FROM payloads WHERE {words('{text:String}', is_phrase)} LIMIT {{few:UInt64}}", given
-    ).result_rows
-    traces = {trace for (trace,) in said.result().result_rows} | {trace for trace, _ in held}
-    place = bind("String", text)
-    if len(held) < _FEW and len(traces) < _FEW:
-        hashes = bind("Array(UInt64)", sorted({hash_ for _, hash_ in held}))
-        return f"(trace_id IN {bind('Array(String)', sorted(traces))} AND (hasAny(mapValues(contents), {hashes}) OR {seen(place)}))"
-    held_by = f"SELECT hash FROM payloads WHERE {words(place, is_phrase)}"
-    return f"(arrayExists(h -> h IN ({held_by}), mapValues(contents)) OR {seen(place)})"
+class _Texts:
+    """Text as a condition: what is rare is where the full-text index says; of what is common, the newest spans have enough.
+
+    :param page: condition on the spans, with its parameters, that the newest are taken of; None: look everywhere
+    """
+
+    def __init__(self, store: Store, page: str | None = None, parameters: dict[str, Any] | None = None) -> None:
+        self._store = store
+        self._page = page
+        self._parameters = parameters or {}
+        self.recent: dict[str, Any] | None = None
+        """The newest traces, and the time after which they are all; None: the conditions hold everywhere."""
+
+    def __call__(self, text: str, is_phrase: bool, bind: Bind) -> str:
+        place, given = bind("String", text), {"text": text, "few": _FEW}
+        holds, found = words(place, is_phrase), words("{text:String}", False)
+        pieces = self._store.value(f"SELECT count() FROM payloads WHERE {found}", given)
+        if pieces < _FEW and (where := self._rare(given, is_phrase)) is not None:
+            traces, hashes = where
+            return f"(trace_id IN {bind('Array(String)', traces)} AND (hasAny(mapValues(contents), {bind('Array(UInt64)', hashes)}) OR {seen(place)}))"
+        within = ""
+        if pieces >= _COMMON and self._page is not None:
+            self.recent = self.recent or self._newest()
+            within = "trace_id IN {recent:Array(String)} AND "
+        return f"(arrayExists(h -> h IN (SELECT hash FROM payloads WHERE {within}{holds}), mapValues(contents)) OR {seen(place)})"
+
+    def _rare(self, given: dict[str, Any], is_phrase: bool) -> tuple[list[str], list[int]] | None:
+        """The traces and the hashes of content that hold the text; None: they are not few."""
+        where = seen("{text:String}")
+        named = self._store.readers.submit(
+            self._store.query, f"SELECT DISTINCT trace_id FROM span_records WHERE {where} LIMIT {{few:UInt64}}", given
+        )
+        held = self._store.query(f"SELECT trace_id, hash FROM payloads WHERE {words('{text:String}', is_phrase)}", given).result_rows
+        traces = {trace for (trace,) in named.result().result_rows} | {trace for trace, _ in held}
+        return (sorted(traces), sorted({hash_ for _, hash_ in held})) if len(traces) < _FEW else None
+
+    def _newest(self) -> dict[str, Any]:
+        [(traces, since)] = self._store.query(
+            "SELECT groupUniqArray(trace_id), min(start_ns) FROM "
+            f"(SELECT trace_id, start_ns FROM span_records WHERE {self._page} ORDER BY {NEWEST_FIRST} LIMIT {_RECENT})",
+            self._parameters,
+        ).result_rows
+        return {"recent": traces, "since": since}
 
 
 _PAIRS = "arrayMap((k, v) -> concat(k, '=', v), mapKeys(attributes), mapValues(attributes))"

@@ -1,0 +1,95 @@
+"""Search finds the newest spans that match, whichever way it takes: to the places of what is rare, back in time for what is common."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from clew.observe.query import search as searching
+from clew.observe.query.search import search
+from clew.observe.store.store import Store
+
+WORDS = ("the", "often", "some", "seldom", "once")
+"""Each half as often as the one before."""
+FILTERS: dict[str, Any] = {
+    "the": lambda span: "the" in span["words"],
+    "seldom": lambda span: "seldom" in span["words"],
+    "nowhere": lambda span: False,
+    "the often": lambda span: {"the", "often"} <= span["words"],
+    "-the": lambda span: "the" not in span["words"],
+    "the -often": lambda span: "the" in span["words"] and "often" not in span["words"],
+    "once OR status:error": lambda span: "once" in span["words"] or span["failed"],
+    "often tool:hammer": lambda span: "often" in span["words"] and span["tool"] == "hammer",
+    "named": lambda span: span["failed"],
+    "the OR named": lambda span: "the" in span["words"] or span["failed"],
+    '"the often"': lambda span: "the often" in span["text"],
+}
+
+WAYS = {
+    "as it is": {},
+    "everything is rare": {"_FEW": 10_000},
+    "nothing is rare": {"_FEW": 0, "_COMMON": 10_000},
+    "the newest first": {"_FEW": 0, "_COMMON": 1, "_RECENT": 20},
+    "the very newest first": {"_FEW": 0, "_COMMON": 1, "_RECENT": 2},
+}
+
+
+@pytest.fixture
+def spans(store: Store, otlp: Any) -> list[dict[str, Any]]:
+    """300 spans in 30 traces, newest first."""
+    rnd = random.Random(1)
+    made = []
+    for number in range(1, 301):
+        chosen = [word for at, word in enumerate(WORDS, 1) if rnd.random() < 2**-at]
+        rnd.shuffle(chosen)
+        failed = number % 41 == 0
+        made.append(
+            {
+                "number": number,
+                "trace": 1 + number % 30,
+                "words": set(chosen),
+                "text": " ".join(chosen),
+                "failed": failed,
+                "tool": rnd.choice(["hammer", "saw"]),
+            }
+        )
+    otlp.take(
+        store,
+        otlp.lines(
+            *(
+                otlp.traces(
+                    otlp.span(
+                        span["number"],
+                        span["trace"],
+                        0,
+                        {"input.value": f"{span['text']} {span['number']}", "gen_ai.tool.name": span["tool"]},
+                        status={"code": 2, "message": "an error that is named"} if span["failed"] else {},
+                    )
+                )
+                for span in made
+            )
+        ),
+    )
+    return made[::-1]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_finds_the_same_newest_spans(
+    store: Store, spans: list[dict[str, Any]], otlp: Any, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    for name, value in WAYS[way].items():
+        monkeypatch.setattr(searching, name, value)
+    for text, matches in FILTERS.items():
+        wanted = [otlp.span_id(span["number"]) for span in spans if matches(span)]
+        for limit in (60, 400):
+            found: list[str] = []
+            after = None
+            while True:
+                page = search(store, text, limit=limit, after=after)
+                found += [hit.span_id for hit in page.hits]
+                after = page.next
+                if after is None:
+                    break
+            assert (text, limit, found) == (text, limit, wanted)
