@@ -41,6 +41,7 @@ class Running:
     url: str
     port: int
     grpc_port: int
+    server: Any
 
     def post(self, body: bytes, *, signal: str = "traces", kind: str = "application/x-protobuf", **headers: str) -> Any:
         import httpx
@@ -80,8 +81,9 @@ def start(store: Any) -> Iterator[Start]:
         port = listener.getsockname()[1]
         grpc = OtlpGrpc(receiving, "127.0.0.1:0", access)
         ready = threading.Event()
-        whole = entrance(app(store, collector), receiving, access, exposed=exposed)
-        server = HttpServer(whole, Bounds(connections, head_s, 75), ready=ready.set)
+        answering = app(store, collector)
+        whole = entrance(answering, receiving, access, exposed=exposed)
+        server = HttpServer(whole, Bounds(connections, head_s, 75), ready=ready.set, stopping=answering.state.served.live.close)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         grpc.start()
@@ -98,7 +100,7 @@ def start(store: Any) -> Iterator[Start]:
 
         closing.append(close)
         assert ready.wait(30)
-        return Running(store, collector, keys, f"http://127.0.0.1:{port}", port, grpc.port)
+        return Running(store, collector, keys, f"http://127.0.0.1:{port}", port, grpc.port, server)
 
     yield begin
     for close in closing:

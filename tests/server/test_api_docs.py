@@ -89,6 +89,8 @@ def test_no_request_makes_the_server_fail_or_leave_its_own_description(tried: An
     for result in schema.get_all_operations():
         operation = result.ok()  # type: ignore[union-attr]  # a route that it cannot read fails here
         found.append(operation.label)
+        if operation.label == "GET /api/v1/live":
+            continue  # its answer does not end; test_live.py has it
 
         @seed(7)
         @settings(

@@ -150,7 +150,10 @@ def serve(data_dir: Path, places: Places, *, ready: Callable[[], None]) -> None:
                 grpc_server.start()
             ready()
 
-        server = HttpServer(entrance(app(store, collector), receiving, access, exposed=exposed), bounds, ready=started)
+        answering = app(store, collector)
+        server = HttpServer(
+            entrance(answering, receiving, access, exposed=exposed), bounds, ready=started, stopping=answering.state.served.live.close
+        )
         local = owner.Owner(store, owner.listen(data_dir), _hello(store, prices, places.url), linger_s=None, collector=collector)
         closing.callback(address.remove_socket, data_dir)
         closing.enter_context(_thread("clew-owner", local.serve, local.stop))

@@ -105,9 +105,13 @@ class _Connection(HttpToolsProtocol):
 class HttpServer(uvicorn.Server):
     """Serves an app on listening sockets until stop(); signals are the caller's."""
 
-    def __init__(self, app: ASGIApp, bounds: Bounds, *, ready: Callable[[], None]) -> None:
-        """:param ready: called once requests are answered"""
+    def __init__(self, app: ASGIApp, bounds: Bounds, *, ready: Callable[[], None], stopping: Callable[[], None]) -> None:
+        """
+        :param ready: called once requests are answered
+        :param stopping: called before the requests under way are waited for; ends those that would not end by themselves
+        """
         self._ready = ready
+        self._stopping = stopping
         protocol = type("Connection", (_Connection,), {"bounds": bounds})
         super().__init__(
             uvicorn.Config(
@@ -134,6 +138,10 @@ class HttpServer(uvicorn.Server):
         await super().startup(sockets)
         if self.started and not self.should_exit:
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping()
+        await super().shutdown(sockets)
 
     def stop(self) -> None:
         """Takes no new connection, finishes the requests under way, and ends. Callable from a signal handler."""

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from clew.errors import QueryError, StoreError
 from clew.observe.ingest.collector import Collector
 from clew.observe.store.store import Store
+from clew.server.live import Live
 
 READERS = 4
 """Threads that ask the store. Each keeps a handle of the engine until the store is closed, so they are few and live as long as it does:
@@ -41,6 +42,8 @@ class Served:
         self.store = store
         self.collector = collector
         """None where nothing is received."""
+        self.live = Live(self.ask)
+        store.on_stored.append(self.live.note)
         self._readers = ThreadPoolExecutor(READERS, "clew-ask", initializer=self._bound)
         self._patient = ThreadPoolExecutor(PATIENT, "clew-sql")
 
@@ -75,6 +78,9 @@ class Served:
 
     def close(self) -> None:
         """Waits for the questions under way. Idempotent."""
+        if self.live.note in self.store.on_stored:
+            self.store.on_stored.remove(self.live.note)
+        self.live.close()
         self._readers.shutdown()
         self._patient.shutdown()
 

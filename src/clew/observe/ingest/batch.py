@@ -9,7 +9,7 @@ from clew.errors import StoreError, StoreUnavailable
 from clew.observe.ingest import quarantine
 from clew.observe.store.prices import refresh_prices
 from clew.observe.store.settle import settle
-from clew.observe.store.store import Encoding, Store
+from clew.observe.store.store import Encoding, Store, Stored
 from clew.wire.check import Checked, canonical_json, stamp_json, stamp_protobuf
 from clew.wire.otlp import Signal
 
@@ -61,7 +61,13 @@ class Batch:
                 middle = len(self.requests) // 2
                 return [*self._part(self.requests[:middle]).insert(store), *self._part(self.requests[middle:]).insert(store)]
             return self._alone(store, self.requests[0], error)
+        self._tell(store)
         return []
+
+    def _tell(self, store: Store) -> None:
+        times = [request.arrival_ns for request in self.requests]
+        for listener in store.on_stored:
+            listener(Stored(self.signal.name, self.records, min(times), max(times)))
 
     def _part(self, requests: Sequence[Numbered]) -> Batch:
         return Batch(self.signal, self.encoding, self.sender, requests, self.collected)
@@ -84,6 +90,7 @@ class Batch:
             except StoreError:
                 pass
             else:
+                self._tell(store)
                 return []
         path = quarantine.set_aside(
             store.data_dir,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from clew.observe.query import cursor
 from clew.observe.query.filter import parse
 from clew.observe.query.filter_sql import AttributeKind, AttributeOperator, Bind, Condition, Field, compile
-from clew.observe.query.search import attribute
+from clew.observe.query.search import ARRIVED, attribute
 from clew.observe.store.store import Store
 
 _LEVELS = ("unset", "trace", "debug", "info", "warn", "error", "fatal")
@@ -92,6 +92,20 @@ def page(store: Store, text: str = "", *, limit: int = 100, after: str | None = 
         return LogPage(shown, False, None)
     last = rows[limit - 1]
     return LogPage(shown, True, cursor.write(last["time_ns"], last["run_id"], last["content_hash"], last["ordinal"]))
+
+
+def arrived(store: Store, text: str, *, first_ns: int, last_ns: int, limit: int = 500) -> LogPage:
+    """The log records that match the filter and arrived between these times, both included, newest first.
+
+    :raises FilterError: the filter does not parse; points at the character
+    """
+    condition = condition_of(text)
+    rows = store.rows(
+        f"SELECT {_COLUMNS} FROM log_records WHERE {ARRIVED} AND {condition.sql} ORDER BY {_KEY} LIMIT {{ask:UInt64}}",
+        {**condition.parameters, "first_ns": first_ns, "last_ns": last_ns, "ask": limit + 1},
+    )
+    shown = [LogRecord(**{field.name: row[field.name] for field in fields(LogRecord)}) for row in rows[:limit]]
+    return LogPage(shown, len(rows) > limit, None)
 
 
 def condition_of(text: str) -> Condition:

@@ -7,9 +7,10 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -38,6 +39,16 @@ Encoding = Literal["protobuf", "json"]
 _FORMATS: dict[Encoding, str] = {"protobuf": "ProtobufSingle", "json": "JSONEachRow"}
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A batch that is stored: its records arrived between these times, both included."""
+
+    signal: str
+    records: int
+    first_ns: int
+    last_ns: int
+
+
 class Store:
     """An open store. Safe to use from several threads: each gets its own handle of the engine; close() ends them all.
 
@@ -50,6 +61,8 @@ class Store:
         """Price override file, if any."""
         self.ingesting = Turns()
         """Held while records are inserted and settled."""
+        self.on_stored: list[Callable[[Stored], None]] = []
+        """Each is told of every batch of records once it is stored, in the thread that stored it: it must be quick, and not raise."""
         self._lock = lock
         # As a file: given as text, the engine would cache it in the working directory of whoever runs this.
         self._proto = data_dir / "otlp.proto"
