@@ -49,7 +49,13 @@ def test_the_exit_codes_and_commands_are_in_the_help(clew: Any) -> None:
 def test_wrong_usage_exits_with_2(clew: Any, arguments: list[str]) -> None:
     out, err = clew.run(*arguments, code=2)
     assert out == ""
-    assert "Error:" in err
+    assert err.startswith("clew: ")
+    assert err.endswith(" --help)\n")
+    assert err.count("\n") == 1
+
+
+def test_a_mistyped_command_gets_the_nearest(clew: Any) -> None:
+    assert clew.run("rnu", code=2)[1] == "clew: there is no command 'rnu'; did you mean run? (clew --help)\n"
 
 
 def test_a_setting_that_cannot_be_used_exits_with_2(clew: Any) -> None:

@@ -55,6 +55,13 @@ class Commands(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from clew.act.workflow.names import hint
+
+            ctx.fail(f"there is no command {args[0]!r}; {hint(args[0], COMMANDS, 'commands')}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -81,9 +88,15 @@ def run(group: click.Group, args: list[str] | None = None, **extra: Any) -> int:
         return code if isinstance(code, int) else DONE
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        return USAGE if isinstance(error, click.UsageError) else FAILED
+        return USAGE
+    except click.UsageError as error:
+        _write(f"{error.format_message().rstrip('.')} ({error.ctx.command_path if error.ctx is not None else 'clew'} --help)")
+        return USAGE
+    except click.ClickException as error:
+        _write(error.format_message())
+        return FAILED
     except (KeyboardInterrupt, click.Abort):
         click.echo("clew: interrupted", err=True)
         return INTERRUPTED
@@ -99,11 +112,15 @@ def _is_usage(error: BaseException) -> bool:
 
 
 def _say(error: BaseException) -> None:
-    from clew.cli.terminal import safe_lines
-
     text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else str(error)
     if isinstance(error, OSError) and not error.filename and error.strerror and not isinstance(error, ClewError):
         text = error.strerror
+    _write(text)
+
+
+def _write(text: str) -> None:
+    from clew.cli.terminal import safe_lines
+
     click.echo("clew: " + "\n".join(safe_lines(text)), err=True)
 
 
