@@ -6,7 +6,7 @@ set -eu
 example=$(cd "$(dirname "$0")" && pwd)
 cd "$example/../.."
 package=$PWD/.demo/lapse
-export CLEW_DATA_DIR="$PWD/.demo/clew"
+export CLEW_DATA_DIR="$PWD/.demo/clew" GIT_PAGER=cat
 if [ -n "${MODEL:-}" ]; then models=" -i model=$MODEL -i writer=$MODEL"; else models=; fi
 if [ -t 1 ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); else bold='' plain=''; fi
 

@@ -255,3 +255,12 @@ def test_the_workflow_of_the_readme_is_without_mistakes(tmp_path: Path) -> None:
     (text,) = re.findall(r"^```yaml\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
     (tmp_path / "news.yaml").write_text(text)
     assert run(CLEW, "validate", "news.yaml", cwd=tmp_path).stdout == "news.yaml is fine: 3 nodes\n"
+
+
+def test_no_library_advertises_itself_in_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CI", "PYTEST_VERSION"):  # pydantic-ai's banner is never shown with these
+        monkeypatch.delenv(name, raising=False)
+    place = Place(tmp_path)
+    monkeypatch.setenv("AI_AGENT", "one that reads this")  # to a pipe it is shown only then
+    said = place.release().stderr
+    assert [line for line in said.splitlines() if not line.startswith("clew: ")] == []

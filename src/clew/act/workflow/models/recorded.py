@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
+import pydantic_ai
 from pydantic_ai import messages as pa
 from pydantic_ai.exceptions import ModelRequestTimeout, ModelTimeoutError
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
@@ -25,6 +26,8 @@ from clew.model import attributes as names
 from clew.model.usage import Usage
 from clew.record.errors import error_type, is_failure
 from clew.record.instruments.functions import llm
+
+pydantic_ai.BANNER_ENABLED = False  # else the first request of a process writes a banner to the terminal
 
 
 class RecordedModel(WrapperModel):
