@@ -14,7 +14,12 @@ from clew import errors
 from clew.cli import frames
 from clew.cli.frames import Closed, Failure, Hello, Progress, Request
 
-TREE = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.ClewError)]
+WORKFLOW = errors.WorkflowError  # raised by runs, which never talk to the owner
+TREE = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, errors.ClewError) and not issubclass(kind, WORKFLOW)
+]
 
 
 def sent(error: BaseException) -> Exception:

@@ -98,7 +98,7 @@ SPANS = [
                 {
                     "exception.type": "builtins.OSError",
                     "exception.message": "exit code 1",
-                    "exception.stacktrace": 'Traceback (most recent call last):\n  File "/home/me/app.py", line 3, in main\n    work()\n'
+                    "exception.stacktrace": 'Traceback (most recent call last):\n  File "/srv/app.py", line 3, in main\n    work()\n'
                     '  File "/usr/lib/python3.12/subprocess.py", line 9, in run\n    raise\nOSError: exit code 1',
                 },
             )
@@ -136,7 +136,7 @@ def test_a_failed_run_says_first_what_failed_where_and_why() -> None:
         "",
         "Raised at:",
         "```text",
-        '  File "/home/me/app.py", line 3, in main',
+        '  File "/srv/app.py", line 3, in main',
         "    work()",
         '  File "/usr/lib/python3.12/subprocess.py", line 9, in run',
         "    raise",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from clew.cli import figures, invocation
+from clew.cli import figures, invocation, words
 from clew.cli.terminal import safe, safe_lines
 from clew.errors import ClewError, DocumentError
 
@@ -33,12 +33,9 @@ class Options:
     """The flags of one invocation."""
 
     trace: bool
-    trace_planner: bool
     as_json: bool
     record: bool
     dry_run: bool
-    yes: bool
-    planner_timeout_s: float
 
     @property
     def traces(self) -> Path:
@@ -56,7 +53,7 @@ def _pair(context: click.Context, parameter: click.Parameter, values: tuple[str,
 
 
 @click.command("run")
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE|WORDS")
 @click.option("-i", "--input", "given", multiple=True, metavar="NAME=VALUE", callback=_pair, help="An input; may be given several times.")
 @click.option("--inputs", "inputs_file", metavar="FILE", help="Inputs as a JSON or YAML mapping; - reads stdin.")
 @click.option("--trace", is_flag=True, help="Write what each node did to a file in DATA_DIR/traces.")
@@ -67,6 +64,16 @@ def _pair(context: click.Context, parameter: click.Parameter, values: tuple[str,
 @click.option("--no-record", is_flag=True, help="Record nothing.")
 @click.option("--dry-run", is_flag=True, help="Say what would run, how long and at what cost by earlier runs; run nothing.")
 @click.option("--yes", is_flag=True, help="Run what was planned without asking.")
+@click.option("--planner-model", metavar="MODEL", help="Model that plans, as PROVIDER:MODEL; default: CLEW_PLANNER_MODEL.")
+@click.option(
+    "--workflows",
+    "directories",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Directory of known workflows instead of ./workflows and DATA_DIR/workflows; may be given several times.",
+)
+@click.option("--save", metavar="NAME", help="Keep a new workflow as DATA_DIR/workflows/NAME.yaml.")
 @click.option(
     "--planner-timeout", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True, metavar="S", help="Longest time to plan."
 )
@@ -81,22 +88,36 @@ def command(
     no_record: bool,
     dry_run: bool,
     yes: bool,
+    planner_model: str | None,
+    directories: tuple[Path, ...],
+    save: str | None,
     planner_timeout: float,
 ) -> int:
-    """Run a workflow document.
+    """Run a workflow document, or have a model plan one from words.
 
-    FILE is YAML or JSON, or - for stdin. The result goes to stdout, everything else to stderr; clew show last shows the run afterwards.
+    FILE is YAML or JSON, or - for stdin. WORDS, in quotes, say what is to be done: a model chooses a known workflow or writes a new one, which is
+    shown and runs after consent. The result goes to stdout, everything else to stderr; clew show last shows the run afterwards.
     """
     if file == "-" == inputs_file:
         raise click.UsageError("FILE and --inputs cannot both be stdin")
-    options = Options(trace, trace_planner, output_format == "json", not no_record, dry_run, yes, planner_timeout)
-    _record(options.record and not dry_run)
+    options = Options(trace, output_format == "json", not no_record, dry_run)
+    planning = words.Options(
+        planner_model, planner_timeout, directories, options.traces if trace_planner else None, not no_record, yes, dry_run, save
+    )
+    if words.are_words(file):
+        planner_model = words.check(planning)
+    else:
+        _say_unused(trace_planner=trace_planner, yes=yes, planner_model=planner_model, workflows=directories, save=save)
+        planner_model = None
+    _record(options.record and (planner_model is not None or not dry_run))
     metrics = _metrics() if options.as_json else None
     try:
+        inputs = {**(_inputs_of(inputs_file) if inputs_file is not None else {}), **given}
+        if planner_model is not None:
+            return _run_words(file, inputs, planner_model, planning, options, metrics)
         source, document = read(file)
         if dry_run:
             return _dry_run(source, document, options)
-        inputs = {**(_inputs_of(inputs_file) if inputs_file is not None else {}), **given}
         return _run(document, inputs, source, options, metrics)
     except ClewError as error:
         if metrics is None:
@@ -104,6 +125,14 @@ def command(
         _say(error)
         click.echo(_json(output(metrics, error=str(error))))
         return FAILED
+
+
+def _say_unused(**flags: Any) -> None:
+    given = [f"--{name.replace('_', '-')}" for name, value in flags.items() if value]
+    if given:
+        invocation.warn(
+            f"warning: FILE is a document, so nothing is planned, and {', '.join(given)} {'has' if len(given) == 1 else 'have'} no effect"
+        )
 
 
 def _record(on: bool) -> None:
@@ -152,6 +181,30 @@ def _dry_run(source: Source, document: Document, options: Options) -> int:
     return DONE
 
 
+def _run_words(
+    text: str, inputs: Mapping[str, Any], model: str, planning: words.Options, options: Options, metrics: MetricsCollector | None
+) -> int:
+    """Plans, asks and runs. What planning took and cost is in the figures, whatever comes of it."""
+    result = words.plan(text, inputs, model, planning, metrics)
+    files = tuple(filter(None, [result.trace_path]))
+    error = result.error
+    planned = result.planned
+    if planned is not None:
+        if planning.save is not None:
+            words.keep(planned, planning.save)
+        if options.dry_run:
+            return _dry_run(planned.source, planned.document, options)
+        if words.may_run(planning):
+            return _run(planned.document, planned.given, planned.source, options, metrics, calls=result.calls, trace_files=files)
+        error = "not run: there was no consent"
+    assert error is not None
+    _say(ClewError(error))
+    if metrics is not None:
+        paths = [str(path) for path in files]
+        click.echo(_json(output(metrics, calls=result.calls, error=error, run_id=result.run_id, trace_files=paths)))
+    return FAILED
+
+
 def _loader(source: Source) -> Callable[[Node], Document | None]:
     """What a node of type ``workflow`` would run; None where that is known only at run time."""
     from clew.act.workflow import check, registry
@@ -172,7 +225,17 @@ def _loader(source: Source) -> Callable[[Node], Document | None]:
     return load
 
 
-def _run(document: Document, inputs: Mapping[str, Any], source: Source, options: Options, metrics: MetricsCollector | None) -> int:
+def _run(
+    document: Document,
+    inputs: Mapping[str, Any],
+    source: Source,
+    options: Options,
+    metrics: MetricsCollector | None,
+    *,
+    calls: Sequence[Mapping[str, Any]] = (),
+    trace_files: tuple[Path, ...] = (),
+) -> int:
+    """Runs the document; ``calls`` and ``trace_files`` are those of its planning."""
     from clew.act.workflow.inputs import inputs_for
     from clew.act.workflow.run import RunInterrupted, run
     from clew.cost.prices import PriceBook
@@ -184,8 +247,6 @@ def _run(document: Document, inputs: Mapping[str, Any], source: Source, options:
         if metrics is not None:
             click.echo(_json(output(metrics, error=str(error))))
         return USAGE
-    if options.trace_planner:
-        invocation.warn("warning: FILE is a document, so nothing was planned, and --trace-planner writes nothing")
     trace = _trace(document, source, options) if options.trace else None
     try:
         with _progress(document) as watch:
@@ -201,7 +262,7 @@ def _run(document: Document, inputs: Mapping[str, Any], source: Source, options:
             )
     except RunInterrupted as interrupt:
         found = interrupt.result
-    return report(found, metrics)
+    return report(found, metrics, calls=calls, trace_files=trace_files)
 
 
 def _trace(document: Document, source: Source, options: Options) -> WorkflowTraceCollector:
@@ -235,7 +296,13 @@ def _progress(document: Document) -> Iterator[Callable[[str], None] | None]:
         yield watch
 
 
-def report(found: RunResult, metrics: MetricsCollector | None, *, trace_files: tuple[Path, ...] = ()) -> int:
+def report(
+    found: RunResult,
+    metrics: MetricsCollector | None,
+    *,
+    calls: Sequence[Mapping[str, Any]] = (),
+    trace_files: tuple[Path, ...] = (),
+) -> int:
     """Writes the result to stdout, how it ended to stderr; the exit code."""
     from clew.act.workflow.namespaced import CALLS_KEY
     from clew.wire.redaction import redact_text
@@ -245,7 +312,7 @@ def report(found: RunResult, metrics: MetricsCollector | None, *, trace_files: t
     if metrics is not None:
         made = output(
             metrics,
-            calls=found.shared[CALLS_KEY],
+            calls=[*calls, *found.shared[CALLS_KEY]],
             result=found.result if found.status == "ok" else None,
             error=error,
             failed_node=found.failed_node,
