@@ -101,6 +101,12 @@ def test_what_is_wrong_is_said_and_told_by_the_exit_code(
     assert "Traceback" not in err
 
 
+def test_a_dry_run_takes_some_inputs_and_refuses_wrong_ones(clew: Any, write: Callable[..., Path]) -> None:
+    document = write(HELLO.replace("default: world", "required: true"))
+    assert clew.run("run", document, "--dry-run")[0].startswith("hello would run 1 node; nothing was run\n")
+    assert "did you mean who?" in clew.run("run", document, "--dry-run", "-i", "wo=x", code=2)[1]
+
+
 def test_json_is_written_whatever_goes_wrong(clew: Any, write: Callable[..., Path]) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads((Path(__file__).parents[2] / "docs" / "run-output.schema.json").read_text("utf-8"))

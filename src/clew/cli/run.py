@@ -117,7 +117,7 @@ def command(
             return _run_words(file, inputs, planner_model, planning, options, metrics)
         source, document = read(file)
         if dry_run:
-            return _dry_run(source, document, options)
+            return _dry_run(source, document, inputs, options)
         return _run(document, inputs, source, options, metrics)
     except ClewError as error:
         if metrics is None:
@@ -169,9 +169,15 @@ def _inputs_of(file: str) -> dict[str, Any]:
     return source.read(file).data
 
 
-def _dry_run(source: Source, document: Document, options: Options) -> int:
+def _dry_run(source: Source, document: Document, inputs: Mapping[str, Any], options: Options) -> int:
+    from clew.act.workflow.inputs import inputs_for
     from clew.cli import dry_run
 
+    try:
+        inputs_for(document, inputs, partial=True)
+    except DocumentError as error:
+        _say(error)
+        return USAGE
     plan = dry_run.planned(document, _loader(source))
     page = invocation.page()
     if options.as_json:
@@ -193,7 +199,7 @@ def _run_words(
         if planning.save is not None:
             words.keep(planned, planning.save)
         if options.dry_run:
-            return _dry_run(planned.source, planned.document, options)
+            return _dry_run(planned.source, planned.document, inputs, options)
         if words.may_run(planning):
             return _run(planned.document, planned.given, planned.source, options, metrics, calls=result.calls, trace_files=files)
         error = "not run: there was no consent"

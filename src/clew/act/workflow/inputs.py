@@ -13,11 +13,12 @@ from clew.act.workflow.problem import kind, on_one_line, shown
 from clew.errors import DocumentError
 
 
-def inputs_for(document: Document, given: Mapping[str, Any]) -> dict[str, Any]:
+def inputs_for(document: Document, given: Mapping[str, Any], *, partial: bool = False) -> dict[str, Any]:
     """A value for every declared input: what is given, converted to its type, else its default, else null where it is not required.
 
     Texts, as a command line gives them, are read as the declared type: ``5``, ``true``, ``{"a": 1}``; an input of type ``any`` stays a text.
 
+    :param partial: an input that is missing is null and no mistake
     :raises DocumentError: names every input that is unknown, missing or of another type; the value of a secret one is not shown
     """
     problems = [
@@ -35,7 +36,7 @@ def inputs_for(document: Document, given: Mapping[str, Any]) -> dict[str, Any]:
                 problems.append(f"inputs.{name}: {found} is not usable; expected {WORDS[declared.type]}")
         elif has_default(declared):
             values[name] = declared.default
-        elif declared.required:
+        elif declared.required and not partial:
             about = f" ({declared.description})" if declared.description else ""
             problems.append(f"inputs.{name}: is missing{about}; give it as {name}=<{WORDS[declared.type]}>")
         else:
