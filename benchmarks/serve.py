@@ -284,8 +284,10 @@ def measure(arguments: argparse.Namespace, data_dir: Path) -> dict[str, Any]:
 
 def report(figures: dict[str, Any], machine: dict[str, Any]) -> None:
     before, after = machine["load_average"]
+    offered = f"{machine['rate']:,} spans/s offered" if machine["rate"] else "as fast as they are acknowledged"
     print(
-        f"{machine['seconds']} s of OTLP/{machine['protocol']} from {machine['clients']} client processes, {machine['rate'] or 'as many as possible':,} spans/s offered, {machine['per_request']} spans a request of {figures['bytes_on_the_wire']:.0f} bytes each; {machine['cpus']} CPUs shared with the clients, load {before:.1f} → {after:.1f}"
+        f"{machine['seconds']} s of OTLP/{machine['protocol']} from {machine['clients']} client processes, {offered}, {machine['per_request']} spans a request "
+        f"of {figures['bytes_on_the_wire']:.0f} bytes each; {machine['cpus']} CPUs shared with the clients, load {before:.1f} → {after:.1f}"
     )
     rows = (
         (
