@@ -361,3 +361,21 @@ def test_a_question_that_would_take_too_long_ends_with_advice(client: Any, store
 
 def test_health_counts_what_is_stored(get: Get, work: Any) -> None:
     assert (get("health")["spans"], get("health")["model_calls"]) == (5, 2)
+
+
+def test_a_run_is_exported_and_imported(client: Any, store: Any, work: Any) -> None:
+    answer = client.get(f"/api/v1/runs/{work.trace_id(1)}/bundle")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zstd")
+    assert answer.headers["content-disposition"] == f'attachment; filename="{work.trace_id(1)}.clew"'
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    store.command("TRUNCATE TABLE span_records")
+    taken = client.post("/api/v1/bundles", content=answer.content).json()
+    assert (taken["format"], taken["spans"], taken["faulty"]) == ("bundle+zstd", 3, 0)
+    assert client.get("/api/v1/spans/count").json() == {"count": 3}
+    assert client.post("/api/v1/bundles", content=answer.content).json()["spans"] == 0
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"\x28\xb5\x2f\xfd\x00", b"\x1f\x8b", b"x" * 100])
+def test_what_is_no_bundle_is_refused(client: Any, body: bytes) -> None:
+    answer = client.post("/api/v1/bundles", content=body)
+    assert (answer.status_code, answer.json()["error"]) == (400, "MalformedRecord")

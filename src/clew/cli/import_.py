@@ -1,4 +1,4 @@
-"""``clew import``: OTLP files into the store."""
+"""``clew import``: OTLP files and exported runs into the store."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ MOST_FAULTS = 20
 @invocation.as_json
 @invocation.common
 def command(files: tuple[str, ...], as_json: bool) -> int:
-    """Take OTLP files into the store: traces and logs.
+    """Take files into the store: traces and logs in OTLP, and runs that `clew export` wrote.
 
-    FILE is OTLP/JSON lines or OTLP protobuf, plain, gzip or xz, or - for stdin. Importing a file twice changes nothing. A line that is
+    FILE is OTLP/JSON lines, OTLP protobuf or an exported run, plain, gzip, xz or zstd, or - for stdin. Importing a file twice changes nothing. A line that is
     broken costs that line: it is reported with its number, and the exit code is 1.
     """
     found: list[Taken] = []

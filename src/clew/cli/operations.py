@@ -18,7 +18,7 @@ from clew.errors import StoreError
 from clew.observe.ingest import batch, files, spool
 from clew.observe.ingest.collector import Collector, Stats, account_of, stats_of
 from clew.observe.ingest.quarantine import Kept
-from clew.observe.query import costs, health, history, oddities, runs, search, sql, traces
+from clew.observe.query import bundle, costs, health, history, oddities, runs, search, sql, traces
 from clew.observe.store.store import Store
 
 T = TypeVar("T")
@@ -117,6 +117,14 @@ def _import(call: Call, *, name: str, path: bytes) -> files.Taken:
     return files.import_file(call.store, source, name=name, progress=progress)
 
 
+def _export(call: Call, *, run_id: str) -> bundle.Exported:
+    """Writes the run to the file that came with the request."""
+    if len(call.descriptors) != 1:
+        raise StoreError("the file to write did not arrive")
+    with os.fdopen(os.dup(call.descriptors[0]), "wb") as out:
+        return bundle.export(call.store, run_id, out)
+
+
 def _retry(call: Call, *, names: list[str]) -> list[batch.Retried]:
     if call.collector is not None:
         return batch.retry(call.store, names, call.collector.note_retried)
@@ -139,6 +147,7 @@ def _collected(call: Call) -> Stats:
 
 SWEEP = Operation("sweep", _sweep, spool.Swept | None)
 IMPORT = Operation("import", _import, files.Taken)
+EXPORT = Operation("export", _export, bundle.Exported)
 RUNS = Operation("runs", _of_store(runs.runs), list[runs.Run])
 TRACE = Operation("trace", _of_store(traces.trace), traces.Trace)
 CONTENTS = Operation("contents", _of_store(traces.contents), dict[str, str])
@@ -154,5 +163,21 @@ HEALTH = Operation("health", _of_store(health.health), health.Health)
 
 TABLE: dict[str, Operation[Any]] = {
     operation.name: operation
-    for operation in (SWEEP, IMPORT, RUNS, TRACE, CONTENTS, ATTRIBUTES, ODDITIES, HISTORY, SEARCH, COSTS, SQL, RETRY, COLLECTED, HEALTH)
+    for operation in (
+        SWEEP,
+        IMPORT,
+        EXPORT,
+        RUNS,
+        TRACE,
+        CONTENTS,
+        ATTRIBUTES,
+        ODDITIES,
+        HISTORY,
+        SEARCH,
+        COSTS,
+        SQL,
+        RETRY,
+        COLLECTED,
+        HEALTH,
+    )
 }

@@ -11,11 +11,11 @@ from fastapi import APIRouter, FastAPI
 from clew.observe.ingest.collector import Collector
 from clew.observe.store.store import Store
 from clew.server import answers
-from clew.server.routes import agents, aggregates, completion, costs, health, live, logs, runs, sessions, spans, sql, stats
+from clew.server.routes import agents, aggregates, bundles, completion, costs, health, live, logs, runs, sessions, spans, sql, stats
 from clew.server.served import Served
 
 ROUTERS: tuple[APIRouter, ...] = tuple(
-    module.router for module in (health, stats, runs, spans, sessions, logs, costs, sql, aggregates, agents, completion, live)
+    module.router for module in (health, stats, runs, spans, sessions, logs, costs, sql, aggregates, agents, completion, live, bundles)
 )
 """Each file of routes/ declares one ``router``; to add one is to list it here."""
 

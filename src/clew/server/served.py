@@ -23,7 +23,7 @@ READERS = 4
 never ask it from a thread of the web framework, which come and go."""
 
 PATIENT = 2
-"""Threads for SQL of users."""
+"""Threads for SQL of users, and for exports and imports."""
 LONGEST_S = 20
 """Seconds that one query of a reading thread may take. What people wait for takes milliseconds; this ends what reads everything."""
 MEMORY_BYTES = 4 << 30
@@ -63,6 +63,10 @@ class Served:
     ) -> Response:
         """The same for a question of the user's own making, which may take a minute: not from the threads that all else waits for."""
         return Response(await self._within(self._patient, _encoded, question, *arguments, **named), media_type="application/json")
+
+    async def ask_at_leisure(self, question: Callable[Concatenate[Store, P], T], /, *arguments: P.args, **named: P.kwargs) -> T:
+        """As ask(), for what may take long: not from the threads that all else waits for."""
+        return await self._within(self._patient, question, *arguments, **named)
 
     async def _within(
         self, threads: ThreadPoolExecutor, question: Callable[Concatenate[Store, P], T], /, *arguments: P.args, **named: P.kwargs

@@ -1,9 +1,10 @@
-"""OTLP files into the store: OTLP/JSON lines or protobuf, plain, gzip or xz, a file or stdin."""
+"""Files into the store: OTLP/JSON lines, OTLP protobuf and exported runs, plain, gzip, xz or zstd, a file or stdin."""
 
 from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import lzma
 import threading
 import zlib
@@ -14,15 +15,21 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
-from clew.errors import MalformedRecord
+from clew.errors import MalformedRecord, MissingExtra
+from clew.observe.ingest.bundle import price
+from clew.observe.ingest.bundle import requests as unknown_requests
 from clew.observe.ingest.intake import Fault, Intake
 from clew.observe.store.store import Store
+from clew.wire import bundle
 from clew.wire.check import Checked, check_json, check_protobuf, protobuf_signal, varint
 from clew.wire.otlp import Signal
 from clew.wire.values import parse_json
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+LINE_BYTES = 256 << 20
+"""Longest line of a bundle, which may come from anybody and be packed small."""
 
 Progress = Callable[[int, int, int], None]
 """Called with (bytes read of the file, size of the file or 0 when unknown, records so far)."""
@@ -37,7 +44,7 @@ class Taken:
 
     name: str
     format: str
-    """``json`` or ``protobuf``, with the compression: ``json+xz``."""
+    """``json``, ``protobuf`` or ``bundle`` (an exported run), with the compression: ``json+xz``."""
     requests: int
     spans: int
     logs: int
@@ -53,10 +60,13 @@ def import_file(
     name: str | None = None,
     progress: Progress = lambda done, size, records: None,
     stop: threading.Event | None = None,
+    only_bundles: bool = False,
 ) -> Taken:
     """Takes in one file (or an open binary stream). Importing twice changes nothing: identity makes a record one.
 
     A broken line costs that line; a file that is cut off gives what came before the cut. ``stop`` ends the import at the next batch.
+
+    :param only_bundles: refuse what is no exported run, for a file from anybody: the lines of other files may be of any length
 
     :raises MalformedRecord: the file is in no known format
     :raises OSError: it cannot be read
@@ -64,15 +74,36 @@ def import_file(
     """
     if isinstance(path, Path):
         with path.open("rb") as stream:
-            return _import(store, stream, name or str(path), path.stat().st_size, progress, stop)
-    return _import(store, path, name or "stdin", 0, progress, stop)
+            return _import(store, stream, name or str(path), path.stat().st_size, progress, stop, only_bundles)
+    return _import(store, path, name or "stdin", 0, progress, stop, only_bundles)
 
 
 _BUFFER = 1 << 20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class _Zstd:
+    """A zstd stream that names damage as the other decompressors do."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        try:
+            import zstandard
+        except ImportError:
+            raise MissingExtra("Importing a zstd file", "zstandard", "server") from None
+        self._damage = zstandard.ZstdError
+        self._stream = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
+
+    def read1(self, size: int) -> bytes:
+        try:
+            return self._stream.read1(size)
+        except self._damage as error:
+            raise EOFError(str(error)) from None
+
+
 _COMPRESSIONS: tuple[tuple[bytes, str, Callable[[Any], Any]], ...] = (
     (b"\x1f\x8b", "gzip", lambda stream: gzip.GzipFile(fileobj=stream)),
     (b"\xfd7zXZ\x00", "xz", lzma.LZMAFile),
+    (b"\x28\xb5\x2f\xfd", "zstd", _Zstd),
 )
 _CUT = (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile)
 """What the decompressors raise for a file that is cut off or damaged."""
@@ -99,7 +130,7 @@ class _Counted(io.RawIOBase):
 class _Decompressed(io.RawIOBase):
     """A decompressor as a stream that gives what there is before it says that the file is cut off."""
 
-    def __init__(self, stream: gzip.GzipFile | lzma.LZMAFile) -> None:
+    def __init__(self, stream: gzip.GzipFile | lzma.LZMAFile | _Zstd) -> None:
         self._stream = stream
 
     def readinto(self, buffer: WriteableBuffer) -> int:
@@ -112,7 +143,9 @@ class _Decompressed(io.RawIOBase):
         return True
 
 
-def _import(store: Store, raw: BinaryIO, name: str, size: int, progress: Progress, stop: threading.Event | None) -> Taken:
+def _import(
+    store: Store, raw: BinaryIO, name: str, size: int, progress: Progress, stop: threading.Event | None, only_bundles: bool
+) -> Taken:
     counted = _Counted(raw)
     buffered: io.BufferedReader[Any] = io.BufferedReader(counted, _BUFFER)
     compression = ""
@@ -126,6 +159,8 @@ def _import(store: Store, raw: BinaryIO, name: str, size: int, progress: Progres
         start = buffered.peek(64)
     except _CUT as error:
         raise MalformedRecord(f"{name} is not a readable {compression[1:]} file: {error}") from None
+    if only_bundles and not start.startswith(bundle.START):
+        raise MalformedRecord(f"{name} is no exported run; send OTLP to /v1/traces and /v1/logs")
     if not start:
         return Taken(name, "empty" + compression, 0, 0, 0, [], 0)
     is_json = start.lstrip()[:1] in (b"{", b"")
@@ -134,16 +169,53 @@ def _import(store: Store, raw: BinaryIO, name: str, size: int, progress: Progres
             f"{name} is neither OTLP/JSON lines nor OTLP protobuf (it starts with {start[:16]!r}); export it from your program as OTLP and import that"
         )
     requests = 0
+    manifest = bundle.read_manifest(buffered.readline(LINE_BYTES)) if start.startswith(bundle.START) else None
     with Intake(store, sender=name, stop=stop) as intake:
-        read = _json_requests if is_json else _protobuf_requests
+        read: _Requests = _bundle_requests(store, manifest) if manifest else _json_requests if is_json else _protobuf_requests
         for number, checked in read(buffered, intake):
             requests += 1
             intake.add(number, checked, "json" if is_json else "protobuf")
             progress(counted.done, size, intake.records)
     progress(counted.done, size, intake.records)
+    if manifest is not None:
+        price(store, manifest)
     if not is_json and requests == 0:
         raise MalformedRecord(f"{name} is not OTLP protobuf: {intake.faults[0].reason if intake.faults else 'it holds no request'}")
-    return Taken(name, ("json" if is_json else "protobuf") + compression, requests, intake.spans, intake.logs, intake.faults, intake.faulty)
+    return Taken(
+        name,
+        ("bundle" if manifest else "json" if is_json else "protobuf") + compression,
+        requests,
+        intake.spans,
+        intake.logs,
+        intake.faults,
+        intake.faulty,
+    )
+
+
+_Requests = Callable[["io.BufferedReader[Any]", Intake], Iterator[tuple[int, Checked]]]
+
+
+def _bundle_requests(store: Store, manifest: bundle.Manifest) -> _Requests:
+    def read(stream: io.BufferedReader[Any], intake: Intake) -> Iterator[tuple[int, Checked]]:
+        return unknown_requests(store, manifest, _lines(stream, intake), intake)
+
+    return read
+
+
+def _lines(stream: io.BufferedReader[Any], intake: Intake) -> Iterator[tuple[int, bytes]]:
+    """The lines of a bundle after the first."""
+    for number in itertools.count(2):
+        try:
+            line = stream.readline(LINE_BYTES)
+        except _CUT as error:
+            intake.fault(number, f"the file is damaged or cut off here: {error}")
+            return
+        if not line:
+            return
+        if len(line) == LINE_BYTES:
+            intake.fault(number, f"this line has more than {LINE_BYTES >> 20} MiB; what follows is left out")
+            return
+        yield number, line
 
 
 def _json_requests(stream: io.BufferedReader[Any], intake: Intake) -> Iterator[tuple[int, Checked]]:
