@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from clew.act.workflow.instrumented import InstrumentedNodeWrapper
 from clew.act.workflow.metrics import MetricsCollector
 from clew.act.workflow.namespaced import NamespacedNodeWrapper
 from clew.act.workflow.nodes.node import NodeType
+from clew.act.workflow.nodes.node import Params as BaseParams
 from clew.act.workflow.run import RunInterrupted, RunResult, run
 from clew.act.workflow.templated import TemplateAwareNodeWrapper
 from clew.act.workflow.trace import WorkflowTraceCollector
@@ -109,6 +110,32 @@ def test_a_node_waits_as_long_as_it_is_asked_to(run_document: Run, no_waiting: l
 
     assert run_document(call(refused, retry={"attempts": 4, "wait_s": 0.5, "backoff": 1})).status == "error"
     assert no_waiting == [7.0, 0.5, LONGEST_WAIT_S]
+
+
+def test_what_nodes_will_need_is_loaded_when_the_run_begins(tmp_path: Path) -> None:
+    loaded, done = [], threading.Event()
+
+    class Slow(NodeType):
+        type = "slow"
+
+        class Params(BaseParams):
+            model: str
+
+        @classmethod
+        def load(cls, params: Mapping[str, Any]) -> None:
+            loaded.append(params["model"])
+            if len(loaded) == 2:
+                done.set()
+            raise ImportError("the node says this itself")
+
+        def execute(self, params: Any) -> dict[str, Any]:
+            assert done.wait(30)
+            return {"model": params.model}
+
+    nodes = [{"id": name, "type": "slow", "params": {"model": name}} for name in ("a", "b")]
+    document = Document.model_validate({"name": "test", "nodes": nodes, "edges": [{"from": "a", "to": "b"}]})
+    assert run(document, {}, base=tmp_path, types={"slow": Slow}, record=False).result == {"model": "b"}
+    assert loaded == ["a", "b"]
 
 
 def test_a_fallback_stands_in_when_every_try_has_failed(run_document: Run) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -89,6 +92,7 @@ def run(
     runner = _Runner(types if types is not None else node_types(), metrics_collector, trace_collector, record)
     values = inputs_for(document, inputs)
     flow = runner.compiled(document, "", watch)
+    _load_ahead(document, runner.types)
     shared = _store(document, values)
     current = Running(base, runner.inside, runner.types, prices)
     whole = Try()
@@ -175,6 +179,19 @@ class _Runner:
             running.run.reset(token)
             if self.trace_collector is not None:
                 self.trace_collector.store_ended(shared)
+
+
+def _load_ahead(document: Document, types: Mapping[str, type[NodeType]]) -> None:
+    """Imports what the nodes will need while the first of them work."""
+    ahead = [partial(types[node.type].load, node.params) for node in document.nodes if "load" in vars(types[node.type])]
+
+    def load() -> None:
+        for one in ahead:
+            with suppress(Exception):  # the node says it when it runs, to somebody who listens
+                one()
+
+    if ahead:
+        threading.Thread(target=load, name="clew-load", daemon=True).start()
 
 
 def _store(document: Document, values: dict[str, Any]) -> Store:

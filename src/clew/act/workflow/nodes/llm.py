@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from importlib import import_module
 from inspect import isawaitable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
@@ -106,6 +107,11 @@ class LlmNode(node.NodeType):
             if self.action_from is not None and self.output_schema is None:
                 raise ValueError("action_from needs output_schema: it names a key of the structured answer")
             return self
+
+    @classmethod
+    def load(cls, params: Mapping[str, Any]) -> None:
+        import_module("clew.act.workflow.nodes.asking")
+        names.load(str(params.get("model")))
 
     def execute(self, params: Params) -> dict[str, Any]:
         try:

@@ -51,6 +51,11 @@ class NodeType(pocketflow.Node):  # type: ignore[misc]
     kind: ClassVar[str] = "other"
     """Kind of the span inside the node's own (``clew.node``) span; "other" makes none."""
 
+    @classmethod
+    def load(cls, params: Mapping[str, Any]) -> None:
+        """Import what takes long and a node with these parameters will need. Called in a thread of its own when a run begins, while earlier
+        nodes work; what it raises, the node itself will raise again."""
+
     def prep(self, shared: dict[str, Any]) -> Any:
         """The parameters, checked; templates are resolved by then.
 
