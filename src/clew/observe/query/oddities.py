@@ -90,9 +90,10 @@ def oddities(store: Store, run_id: str, *, limit: int = 20) -> Oddities:
     )
 
 
+# A git operation that has nothing to say did well.
 _BLANKS = """SELECT span_id, trim(any(c.value)) AS value, count() OVER () AS found
 FROM (SELECT span_id, value FROM contents WHERE trace_id = {id:String} AND key IN {results:Array(String)}) AS c
-JOIN (SELECT span_id, start_ns FROM spans WHERE trace_id = {id:String} AND state = 'ended' AND status != 'error') AS s USING (span_id)
+JOIN (SELECT span_id, start_ns FROM spans WHERE trace_id = {id:String} AND state = 'ended' AND status != 'error' AND kind != 'git') AS s USING (span_id)
 GROUP BY span_id HAVING countIf(trim(c.value) NOT IN {blank:Array(String)}) = 0
 ORDER BY min(s.start_ns), span_id LIMIT {limit:UInt64}"""
 
