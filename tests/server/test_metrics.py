@@ -114,7 +114,7 @@ def rows(running: Any) -> list[dict[str, Any]]:
 
 def send(running: Any, request: Any, way: str) -> None:
     if way == "grpc":
-        import grpc  # type: ignore[import-untyped]
+        import grpc
 
         with grpc.insecure_channel(f"127.0.0.1:{running.grpc_port}") as channel:
             export = channel.unary_unary("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export")

@@ -14,7 +14,7 @@ LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 
 
 def call(running: Any, body: bytes, *, method: str = TRACES, compress: bool = False, key: str | None = None) -> bytes:
-    import grpc  # type: ignore[import-untyped]
+    import grpc
 
     with grpc.insecure_channel(f"127.0.0.1:{running.grpc_port}") as channel:
         export = channel.unary_unary(method)
