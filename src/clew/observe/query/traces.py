@@ -212,12 +212,12 @@ def span_attributes(store: Store, run_id: str, span_id: str) -> dict[str, Any]:
         {"trace": trace_id, "span": whole},
     )[0]
     texts = contents(store, trace_id, whole)
-    typed = [(key, text, kind) for (key, text), kind in zip(row["attributes"].items(), row["attribute_types"], strict=True)]
-    typed += [(key, texts.get(key, ""), kind) for key, kind in zip(row["contents"], row["content_types"], strict=True)]
-    return {key: _typed(text, kind) for key, text, kind in typed}
+    pairs = [(key, text, kind) for (key, text), kind in zip(row["attributes"].items(), row["attribute_types"], strict=True)]
+    pairs += [(key, texts.get(key, ""), kind) for key, kind in zip(row["contents"], row["content_types"], strict=True)]
+    return {key: typed(text, kind) for key, text, kind in pairs}
 
 
-def _typed(text: str, kind: str) -> Any:
+def typed(text: str, kind: str) -> Any:
     try:
         return _READERS[kind](text)
     except (ValueError, RecursionError):  # JSON nested deeper than Python reads stays text

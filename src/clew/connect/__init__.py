@@ -1,0 +1,1 @@
+"""Other people's systems: their shapes, from our questions."""

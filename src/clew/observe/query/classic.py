@@ -1,0 +1,155 @@
+"""Whole traces with everything that OpenTelemetry has of a span, and the search for them by tags: for readers of classic traces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clew.observe.query.traces import typed
+from clew.observe.query.window import SPANS_WITHIN, Window
+from clew.observe.store.normalise import NEWEST_FIRST
+from clew.observe.store.store import Store
+
+MOST_SPANS = 100_000
+"""Spans of one answer; of a longer trace the earliest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Traces with a span that fulfils everything; a tag may stand on the span itself or on any of its parts."""
+
+    service: str
+    within: Window
+    operation: str = ""
+    tags: Mapping[str, str] | None = None
+    """Key to text: a number or a truth value is its text. Matches span, content, resource, event, scope and link attributes."""
+    min_ns: int | None = None
+    max_ns: int | None = None
+    limit: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ClassicSpan:
+    """One span."""
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str
+    name: str
+    service: str
+    otel_kind: int
+    start_ns: int
+    duration_ns: int
+    """0 while it has not ended."""
+    ended: bool
+    status: str
+    status_message: str
+    trace_state: str
+    scope_name: str
+    scope_version: str
+    attributes: dict[str, Any]
+    """Content included, each with its type; lists and maps are JSON text."""
+    resource: dict[str, str]
+    events: list[tuple[int, str, dict[str, str]]]
+    links: list[tuple[str, str, dict[str, str]]]
+
+
+_DURATION = "if(end_ns > 0, greatest(end_ns, start_ns) - start_ns, 0)"
+_SPECIAL = {
+    "error": "if(status = 'error', 'true', 'false')",
+    "otel.status_code": "transform(toString(status), ['ok', 'error'], ['OK', 'ERROR'], '')",
+    "otel.status_description": "status_message",
+    "otel.scope.name": "scope_name",
+    "otel.library.name": "scope_name",
+    "otel.scope.version": "scope_version",
+    "otel.library.version": "scope_version",
+    "span.kind": "transform(otel_kind, [1, 2, 3, 4, 5], ['internal', 'server', 'client', 'producer', 'consumer'], '')",
+    "w3c.tracestate": "trace_state",
+}
+"""Tags that are no attributes, as the columns they come from."""
+
+
+def find(store: Store, wanted: Wanted) -> list[str]:
+    """Ids of the newest traces, by the start of the span that matches; at most ``limit``."""
+    conditions, given = (
+        ["service = {service:String}", SPANS_WITHIN],
+        {"service": wanted.service, **wanted.within.parameters, "most": wanted.limit},
+    )
+    if wanted.operation:
+        conditions.append("name = {operation:String}")
+        given["operation"] = wanted.operation
+    for bound, sign in ((wanted.min_ns, ">="), (wanted.max_ns, "<=")):
+        if bound is not None:
+            name = "at_least" if sign == ">=" else "at_most"
+            conditions.append(f"{_DURATION} {sign} {{{name}:UInt64}}")
+            given[name] = bound
+    for number, (key, text) in enumerate((wanted.tags or {}).items()):
+        conditions.append(_tag(key, f"{{key{number}:String}}", f"{{text{number}:String}}"))
+        given |= {f"key{number}": key, f"text{number}": text}
+    rows = store.query(
+        f"SELECT trace_id FROM span_records FINAL WHERE {' AND '.join(conditions)} ORDER BY {NEWEST_FIRST} LIMIT 1 BY trace_id "
+        "LIMIT {most:UInt64}",
+        given,
+    )
+    return [trace_id for (trace_id,) in rows.result_rows]
+
+
+def _tag(name: str, key: str, text: str) -> str:
+    held = [
+        f"(attributes[{key}] = {text} AND mapContains(attributes, {key}))",
+        f"(resource[{key}] = {text} AND mapContains(resource, {key}))",
+        f"arrayExists(m -> mapContains(m, {key}) AND m[{key}] = {text}, event_attributes)",
+        f"arrayExists(m -> mapContains(m, {key}) AND m[{key}] = {text}, link_attributes)",
+        f"(mapContains(contents, {key}) AND contents[{key}] = xxh3({text}))",
+    ]
+    if name == "event":
+        held.append(f"has(event_names, {text})")
+    if name in _SPECIAL:
+        held.append(f"{_SPECIAL[name]} = {text}")
+    return f"({' OR '.join(held)})"
+
+
+_SPANS = f"""SELECT trace_id, span_id, parent_span_id, name, service, otel_kind, start_ns, {_DURATION} AS duration_ns, end_ns > 0 AS ended,
+    toString(status) AS status, status_message, trace_state, scope_name, scope_version, attributes, attribute_types, contents, content_types, resource,
+    event_times, event_names, event_attributes, link_trace_ids, link_span_ids, link_attributes
+FROM span_records FINAL WHERE trace_id IN {{ids:Array(String)}} AND start_ns BETWEEN {{first:UInt64}} AND {{last:UInt64}}
+ORDER BY start_ns, span_id LIMIT {{most:UInt64}}"""
+_VALUES = "FROM payloads WHERE trace_id IN {ids:Array(String)} AND hash IN {hashes:Array(UInt64)} GROUP BY hash"
+_CUT = "if(lengthUTF8(value) > {most:UInt64}, concat(leftUTF8(value, {most:UInt64}), ' … (cut)'), value)"
+
+
+def spans_of(store: Store, trace_ids: Sequence[str], *, content_characters: int | None = None) -> dict[str, list[ClassicSpan]]:
+    """The spans of these traces by trace, in the order of ``trace_ids``; a trace that is not here has no entry.
+
+    :param content_characters: content that is longer is cut there, and says so; None for all of it
+    """
+    if not trace_ids:
+        return {}
+    ids = {"ids": list(trace_ids)}
+    [(first, last)] = store.query("SELECT min(first_ns), max(last_ns) FROM traces WHERE trace_id IN {ids:Array(String)}", ids).result_rows
+    rows = store.rows(_SPANS, {**ids, "first": first, "last": last, "most": MOST_SPANS})
+    hashes = sorted({hash_ for row in rows for hash_ in row["contents"].values()})
+    value = "value" if content_characters is None else _CUT
+    asked = {**ids, "hashes": hashes, "most": content_characters or 0}
+    texts = store.pairs(f"SELECT hash, any({value}) {_VALUES}", asked) if hashes else {}
+    found: dict[str, list[ClassicSpan]] = {trace_id: [] for trace_id in trace_ids}
+    for row in rows:
+        found[row["trace_id"]].append(_span(row, texts))
+    return {trace_id: spans for trace_id, spans in found.items() if spans}
+
+
+def _span(row: dict[str, Any], texts: Mapping[int, str]) -> ClassicSpan:
+    attributes = {
+        key: _plain(text, kind) for (key, text), kind in zip(row.pop("attributes").items(), row.pop("attribute_types"), strict=True)
+    }
+    contents = zip(row.pop("contents").items(), row.pop("content_types"), strict=True)
+    attributes |= {key: _plain(texts.get(hash_, ""), kind) for (key, hash_), kind in contents}
+    events = zip(row.pop("event_times"), row.pop("event_names"), row.pop("event_attributes"), strict=True)
+    links = zip(row.pop("link_trace_ids"), row.pop("link_span_ids"), row.pop("link_attributes"), strict=True)
+    row["ended"] = bool(row["ended"])
+    return ClassicSpan(**row, attributes=attributes, events=[*events], links=[*links])
+
+
+def _plain(text: str, kind: str) -> Any:
+    return text if kind == "json" else typed(text, kind)
