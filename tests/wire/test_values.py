@@ -34,6 +34,8 @@ def test_the_deep_reader_agrees_with_the_ordinary_one(value: Any, indent: int | 
 @example("1 2")
 @example("")
 @example('["\\ud800"]')
+@example('{"')
+@example("[" + "1" * 5000 + "]")
 def test_the_deep_reader_refuses_what_the_ordinary_one_refuses(text: str) -> None:
     try:
         wanted = repr(json.loads(text, parse_constant=lambda name: pytest.fail(name)))

@@ -222,11 +222,19 @@ def _parse_deep(text: str) -> Any:
         else:
             holder.append(value)
 
+    def string() -> str:
+        nonlocal at
+        try:
+            found, at = scanstring(text, at + 1, True)
+        except ValueError as error:
+            raise MalformedRecord(f"not JSON: {error}") from None
+        return str(found)
+
     def key() -> None:
         nonlocal at
         if skip() != '"':
             raise MalformedRecord(f"not JSON: expected a key at character {at}")
-        name, at = scanstring(text, at + 1, True)
+        name = string()
         if skip() != ":":
             raise MalformedRecord(f"not JSON: expected ':' at character {at}")
         at += 1
@@ -246,17 +254,16 @@ def _parse_deep(text: str) -> Any:
                     key()
                 continue
         elif sign == '"':
-            try:
-                string, at = scanstring(text, at + 1, True)
-            except ValueError as error:
-                raise MalformedRecord(f"not JSON: {error}") from None
-            put(string)
+            put(string())
         else:
             match = _SCALAR.match(text, at)
             if match is None:
                 raise MalformedRecord(f"not JSON: unexpected {sign!r} at character {at}")
             word = match.group()
-            put(_LITERALS[word] if word in _LITERALS else float(word) if match.group(1) or match.group(2) else int(word))
+            try:
+                put(_LITERALS[word] if word in _LITERALS else float(word) if match.group(1) or match.group(2) else int(word))
+            except ValueError as error:  # more digits than Python turns into a number
+                raise MalformedRecord(f"not JSON: {error}") from None
             at = match.end()
         while len(stack) > 1:  # after a value: a comma, or the end of what holds it
             holder = stack[-1]
