@@ -21,8 +21,9 @@ from clew.observe.query.health import health
 from clew.observe.query.runs import runs
 from clew.observe.query.sql import sql
 from clew.observe.store import upgrade
+from clew.observe.store.format import SCHEMA, Format
 from clew.observe.store.normalise import SPAN_COLUMNS
-from clew.observe.store.store import SCHEMA, Store
+from clew.observe.store.store import Store
 
 KILLS = int(os.environ.get("KILLS", "5"))
 """How often an import is killed; KILLS=50 for a thorough run."""
@@ -41,11 +42,11 @@ def test_what_was_taken_in_is_there_after_reopening_and_migrating_again_changes_
     with Store.open(tmp_path) as store:
         otlp.take(store, otlp.lines(otlp.traces(otlp.span(1, 1, 0, {"input.value": "x" * 1000}))))
         made = store.query(tables).result_rows
+        assert [name for name, _ in made if "metrics" in name] == []  # made when the first metric comes
     for _ in range(2):
         with Store.open(tmp_path) as store:
             assert store.query(tables).result_rows == made
             assert store.query("SELECT value FROM contents").result_rows == [("x" * 1000,)]
-            assert store.value("SELECT count() - uniqExact(name) FROM schema_files FINAL") == 0
     assert json.loads((tmp_path / "store.format").read_text())["schema"] == SCHEMA
 
 
@@ -53,7 +54,8 @@ def test_a_changed_view_is_replaced_when_the_store_is_opened(tmp_path: Path, otl
     with Store.open(tmp_path) as store:
         store.command("CREATE OR REPLACE VIEW sessions AS SELECT 'of an older version' AS session_id")
         store.command("DROP VIEW store_spans SYNC")
-        store.insert_rows("schema_files", ["name", "digest"], [("sessions.sql", "older"), ("070_store_spans.sql", "older")])
+    found = Format.read(tmp_path)
+    Format(made={**found.made, "sessions.sql": "older", "070_store_spans.sql": "older"}).write(tmp_path)
     with Store.open(tmp_path) as store:
         otlp.take(store, otlp.lines(otlp.traces(otlp.span(1, 1, 0, {"session.id": "s"}))))
         assert store.query("SELECT session_id, runs FROM sessions").result_rows == [("s", 1)]
@@ -74,7 +76,7 @@ def test_a_directory_whose_spans_are_ordered_by_their_ids_is_upgraded_in_place(t
         store.command("DROP TABLE span_records SYNC")
         store.command("RENAME TABLE span_records_0 TO span_records")
         store.command("DROP TABLE traces SYNC")
-        store.command("TRUNCATE TABLE schema_files")
+        store.command("CREATE TABLE schema_files (name String) ENGINE = MergeTree ORDER BY name")
     (tmp_path / "store.format").write_text(json.dumps({"schema": 1, "written_by": "0.1.0"}))
     broken_off = pytest.MonkeyPatch()
     broken_off.setitem(upgrade.UPGRADES, 2, (upgrade.UPGRADES[2][0], lambda client: 1 / 0))
@@ -87,7 +89,9 @@ def test_a_directory_whose_spans_are_ordered_by_their_ids_is_upgraded_in_place(t
             assert [run.run_id for run in runs(store)] == [otlp.trace_id(1), otlp.trace_id(2)]
             otlp.take(store, otlp.lines(otlp.traces(otlp.span(1, 1))))
             assert store.value("SELECT count() FROM spans") == 6
-            assert "span_records_1" not in store.pairs("SELECT name, engine FROM system.tables WHERE database = currentDatabase()")
+            assert {"span_records_1", "schema_files"}.isdisjoint(
+                store.pairs("SELECT name, engine FROM system.tables WHERE database = currentDatabase()")
+            )
 
 
 def test_the_directory_of_a_newer_version_is_refused_with_the_reason(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import lzma
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -259,4 +258,3 @@ def assert_small(data_dir: Path, sent: int) -> None:
     files = sum(path.lstat().st_size for path in data_dir.rglob("*") if path.is_file())
     everything = files + sum(path.lstat().st_size for path in [data_dir, *data_dir.rglob("*")] if path.is_dir())
     assert files <= everything <= 0.05 * sent, f"{files / sent:.2%}, with directories {everything / sent:.2%} of {sent:,} bytes"
-    assert os.path.getsize(data_dir / "store.format") < 200

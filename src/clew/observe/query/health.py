@@ -7,7 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from clew.observe.query.costs import prices
-from clew.observe.store.store import SCHEMA, Store
+from clew.observe.store.format import SCHEMA
+from clew.observe.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,28 @@ import hashlib
 from collections.abc import Iterator
 from importlib import resources
 from string import Template
+from typing import NamedTuple
 
 from clew.model.dialects import COLUMNS
 from clew.observe.store import normalise, points, pricing
-from clew.wire.otlp import METRICS, SIGNALS, landing_columns
+from clew.wire.otlp import METRICS, SIGNALS, Signal, landing_columns
 
-FILES_TABLE = """CREATE TABLE IF NOT EXISTS schema_files (name String, digest String, at DateTime DEFAULT now())
-ENGINE = ReplacingMergeTree(at) ORDER BY name
-SETTINGS old_parts_lifetime = 1, auto_statistics_types = ''"""
-"""Which file is in force, by digest of its text."""
+LATER = (METRICS,)
+"""Signals that few send. What takes one in is made when its first record comes: its SQL is larger than many a store."""
+
+
+class File(NamedTuple):
+    """A table or view."""
+
+    name: str
+    digest: str
+    """Of its text."""
+    statements: list[str]
+
+    def takes_in(self, signal: Signal) -> bool:
+        """Whether only records of this signal need it."""
+        return f"_{signal.name}_" in self.name
+
 
 VIEW_ORDER = ("spans", "contents", "model_calls", "tool_calls", "runs", "sessions", "messages", "decisions", "logs", "points")
 """The public views (docs/sql.md), each after those it reads."""
@@ -91,8 +104,8 @@ def select_runs(of_runs: str) -> str:
     return Template(text.partition(" AS\n")[2]).substitute(of_runs=f"WHERE {of_runs}")
 
 
-def files(*, replicated: str = "", on_cluster: str = "") -> Iterator[tuple[str, str, list[str]]]:
-    """(name, digest, statements) of each table and view, in the order they are made.
+def files(*, replicated: str = "", on_cluster: str = "") -> Iterator[File]:
+    """Each table and view, in the order they are made.
 
     Tables are made once. Materialized views are dropped and made anew when their text changes, plain views replaced.
     """
@@ -106,4 +119,4 @@ def files(*, replicated: str = "", on_cluster: str = "") -> Iterator[tuple[str, 
         if "CREATE MATERIALIZED VIEW" in statement or "ENGINE = Null" in statement:
             kind = "VIEW" if "MATERIALIZED VIEW" in statement else "TABLE"
             statements.insert(0, f"DROP {kind} IF EXISTS {name.removesuffix('.sql').lstrip('0123456789_')} {on_cluster} SYNC")
-        yield name, hashlib.sha256(statement.encode()).hexdigest(), statements
+        yield File(name, hashlib.sha256(statement.encode()).hexdigest()[:16], statements)

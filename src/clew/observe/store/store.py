@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from clew.cost.prices import PriceBook
-from clew.errors import MissingExtra, StoreError, StoreNewer, StoreUnavailable
+from clew.errors import MissingExtra, StoreError, StoreUnavailable
 from clew.observe.store import schema
+from clew.observe.store.format import SCHEMA, Format, keep
 from clew.observe.store.lock import Lock
 from clew.observe.store.turns import Turns
 from clew.observe.store.upgrade import UPGRADES
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
     from clickhouse_connect.driver.query import QueryResult
     from numpy.typing import NDArray
-
-SCHEMA = 2
-"""Version of the tables. A directory with a higher one is refused; a lower one is upgraded (upgrade.py)."""
 
 COMPACT_ROWS = 100_000
 """A table of at most so many rows is merged at the end of an intake: some tenths of a second."""
@@ -69,6 +66,10 @@ class Store:
         self._url = f"chdb://{(data_dir / 'store').as_posix()}"
         self._handles: list[Client] = []
         self._local = threading.local()
+        self._made: dict[str, str] = {}
+        self._making = threading.Lock()
+        self._ready: set[str] = set()
+        """Signals of schema.LATER that can be taken in."""
         self._written = False
         self._book: tuple[int, PriceBook] | None = None
         self.workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="clew-insert")
@@ -93,7 +94,7 @@ class Store:
         except OSError as error:
             raise StoreUnavailable(f"data directory {data_dir} cannot be used: {error.strerror}; choose another with --data-dir") from None
         try:
-            found = _schema_of(data_dir)
+            found = Format.read(data_dir)
             default = data_dir / "prices.toml"
             store = cls(data_dir, lock, prices or (default if default.exists() else None))
             try:
@@ -150,6 +151,8 @@ class Store:
         if encoding == "protobuf":
             settings["format_schema"] = f"{self._proto}:{signal.request}"
         with engine_errors():
+            if signal in schema.LATER:
+                self._make_way_for(signal)
             self.client().raw_insert(f"landing_{signal.name}_{encoding}", insert_block=body, fmt=_FORMATS[encoding], settings=settings)
 
     def insert_rows(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -236,24 +239,33 @@ class Store:
             self._book = (stamp, PriceBook(self.prices))
         return self._book[1]
 
-    def _migrate(self, found: int) -> None:
+    def _migrate(self, found: Format) -> None:
         """Makes what is missing and replaces what has changed. What has been done is noted at the end, and doing it again changes nothing."""
-        upgrades = [UPGRADES[version] for version in range(found + 1, SCHEMA + 1) if version in UPGRADES]
+        upgrades = [UPGRADES[version] for version in range(found.schema + 1, SCHEMA + 1) if version in UPGRADES]
+        self._made = found.made
         with engine_errors():
             client = self.client()
-            client.command(schema.FILES_TABLE)
             for before, _ in upgrades:
                 before(client)
-            known = self.pairs("SELECT name, digest FROM schema_files FINAL")
-            changed = [(name, digest, statements) for name, digest, statements in schema.files() if known.get(name) != digest]
-            for _, _, statements in changed:
-                for statement in statements:
-                    client.command(statement)
+            self._make(file for file in schema.files() if file.name in found.made or not any(map(file.takes_in, schema.LATER)))
             for _, after in upgrades:
                 after(client)
-            self.insert_rows("schema_files", ["name", "digest"], [(name, digest) for name, digest, _ in changed])
-        _keep(self._proto, proto_schema())
-        _keep(self.data_dir / "store.format", json.dumps({"schema": SCHEMA, "written_by": _version()}) + "\n")
+        keep(self._proto, proto_schema())
+        Format(made=self._made).write(self.data_dir)
+
+    def _make(self, files: Iterable[schema.File]) -> None:
+        changed = [file for file in files if self._made.get(file.name) != file.digest]
+        for file in changed:
+            for statement in file.statements:
+                self.client().command(statement)
+        self._made = {**self._made, **{file.name: file.digest for file in changed}}
+
+    def _make_way_for(self, signal: Signal) -> None:
+        with self._making:
+            if signal.name not in self._ready:
+                self._make(file for file in schema.files() if file.takes_in(signal))
+                Format(made=self._made).write(self.data_dir)
+                self._ready.add(signal.name)
 
 
 _INSERT_SETTINGS: dict[str, Any] = {
@@ -263,39 +275,6 @@ _INSERT_SETTINGS: dict[str, Any] = {
     "input_format_skip_unknown_fields": 1,
     "max_insert_block_size": 1_000_000,
 }
-
-
-def _keep(path: Path, text: str) -> None:
-    """Makes the file hold the text; whole or not at all, and without a write when it does already."""
-    if path.exists() and path.read_text() == text:
-        return
-    new = path.with_name(path.name + ".new")
-    new.write_text(text)
-    new.replace(path)
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("clew")
-
-
-def _schema_of(data_dir: Path) -> int:
-    """Version of the tables in the directory; that of a new directory is the present one."""
-    path = data_dir / "store.format"
-    if not path.exists():
-        return SCHEMA
-    try:
-        found = json.loads(path.read_text())
-        version = int(found["schema"])
-    except (ValueError, KeyError, TypeError):
-        raise StoreUnavailable(f"{path} is damaged; restore it, or move the directory {data_dir / 'store'} away and import again") from None
-    if version > SCHEMA:
-        raise StoreNewer(
-            f"{data_dir} was written by Clew {found.get('written_by', 'of a later version')} (schema {version}); "
-            f"this is Clew {_version()} (schema {SCHEMA}): upgrade it, or choose another directory with --data-dir"
-        )
-    return version
 
 
 def _connect(url: str, data_dir: Path) -> Client:
