@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 from clew.observe.query.sql import sql
 from clew.observe.store.store import Store
+from clew.wire.check import stamp_json
+from clew.wire.otlp import METRICS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sql.md").read_text(encoding="utf-8")
 
@@ -43,6 +46,10 @@ def record(store: Store, otlp: Any) -> None:
             otlp.logs(otlp.log("the labyrinth has moved", severityNumber=13, severityText="WARN", **ids)),
         ),
     )
+    point = {"timeUnixNano": str(otlp.START), "asDouble": 4.5e7}
+    metric = {"name": "process.memory.usage", "gauge": {"dataPoints": [point]}}
+    measured = {"resourceMetrics": [{"resource": {"attributes": []}, "scopeMetrics": [{"scope": {"name": "test"}, "metrics": [metric]}]}]}
+    store.insert(METRICS, "json", stamp_json(json.dumps(measured).encode(), otlp.START, "test"))
 
 
 def test_every_example_runs_and_finds_something(store: Store, otlp: Any) -> None:

@@ -54,7 +54,7 @@ CREATE TABLE IF NOT EXISTS span_records  (
     link_span_ids Array(String) CODEC(ZSTD(3)),
     link_attributes Array(Map(LowCardinality(String), String)) CODEC(ZSTD(3)),
     INDEX attribute_values arrayMap((k, v) -> concat(k, '=', v), mapKeys(attributes), mapValues(attributes)) TYPE text(tokenizer = 'array', posting_list_codec = 'bitpacking'),
-    INDEX traces trace_id TYPE bloom_filter(0.01) GRANULARITY 1
+    INDEX traces trace_id TYPE bloom_filter(0.0005) GRANULARITY 1
 ) ENGINE = ReplacingMergeTree(version, retired)
 PARTITION BY toDate(fromUnixTimestamp64Nano(toInt64(arrival_ns)), 'UTC')
 ORDER BY (intDiv(start_ns, 1000000000), trace_id, span_id)

@@ -36,6 +36,8 @@ class Field:
     help: str = ""
     table: str = ""
     """Where the column is, when not on the row itself: a table with the key of the rows (trace_id and span_id of spans)."""
+    equals: str = ""
+    """Whether the column equals ``{value}``, where that is told faster than by ``column_sql``."""
     each: str = ""
     """An array of which one element passes the test; ``column_sql`` is the name of an element then."""
 
@@ -157,7 +159,8 @@ class _Compiler:
                 nearest = difflib.get_close_matches(value.text, field.values, 1, 0.5)
                 hint = f"did you mean {nearest[0]}?" if nearest else f"expected one of {', '.join(field.values)}"
                 raise value.place.error(f"{field.name} is never {value.text!r}; {hint}")
-            return f"{column} = {self._bind('String', value.text)}"
+            place = self._bind("String", value.text)
+            return field.equals.replace("{value}", place) if field.equals else f"{column} = {place}"
         if field.type == "time":
             return self._between(field, value, value)
         return f"{column} = {self._bound(field, value)}"

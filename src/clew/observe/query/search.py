@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from operator import itemgetter
@@ -21,6 +21,7 @@ from clew.observe.store.settle import RANK
 from clew.observe.store.store import Store
 
 _MODEL = "if(response_model != '', response_model, request_model)"
+_IS_MODEL = "((response_model = {value} AND response_model != '') OR (response_model = '' AND request_model = {value}))"
 _STATE = "multiIf(end_ns > 0, 'ended', process IN (SELECT process FROM processes), 'lost', 'running')"
 DURATION = "if(end_ns > 0, toInt64(greatest(end_ns, start_ns) - start_ns), NULL)"
 
@@ -32,13 +33,13 @@ _AGENTS = """(
 FIELDS: dict[str, Field] = {
     field.name: field
     for field in (
-        Field("kind", "toString(kind)", "enum", KINDS, help="Kind of span"),
+        Field("kind", "toString(kind)", "enum", KINDS, help="Kind of span", equals="span_records.kind = {value}"),
         Field("name", "name", "text", help="Name of the span"),
-        Field("status", "toString(status)", "enum", ("ok", "error", "unset"), help="How it ended"),
+        Field("status", "toString(status)", "enum", ("ok", "error", "unset"), help="How it ended", equals="span_records.status = {value}"),
         Field("state", f"({_STATE})", "enum", ("ended", "running", "lost"), help="Whether it has ended; lost when its process died before"),
         Field("service", "service", "text", help="Program that recorded it"),
         Field("agent", "agent", "text", help="Agent it belongs to: its own name, or the nearest agent above", table=_AGENTS),
-        Field("model", f"({_MODEL})", "text", help="Model that answered, or was asked"),
+        Field("model", f"({_MODEL})", "text", help="Model that answered, or was asked", equals=_IS_MODEL),
         Field("provider", "provider", "text", help="Provider of the model"),
         Field("tool", "tool", "text", help="Tool"),
         Field("workflow", "workflow", "text", help="Workflow"),
@@ -187,17 +188,19 @@ def _present(store: Store, candidates: Sequence[dict[str, Any]]) -> list[Hit]:
         "last": max(row["start_ns"] for row in candidates),
     }
     verdicts = store.readers.submit(store.rows, _SETTLED, where)
-    prices = store.readers.submit(tariffs, store) if any(row["may_cost"] for row in candidates) else None
+    may_cost = any(row["may_cost"] for row in candidates)
+    prices = store.readers.submit(tariffs, store) if may_cost else None
     present: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in sorted(store.rows(_VERSIONS, where), key=lambda row: (_rank(row), row["retired"])):
+    versions = store.rows(_versions(_VERSION + _COSTS if may_cost else _VERSION), where)
+    for row in sorted(versions, key=lambda row: (_rank(row), row["retired"])):
         present[row["trace_id"], row["span_id"]] = row
-    settled = {(row["trace_id"], row["span_id"]): row for row in verdicts.result()}
+    settled = {(row["trace_id"], row["span_id"]): row for row in sorted(verdicts.result(), key=itemgetter("settled_ns"))}
     known = prices.result() if prices else {}
     hits = {}
     for row in candidates:
         key = (row["run_id"], row["span_id"])
         if _rank(row) == _rank(present[key]) and not present[key]["retired"]:
-            hits[key] = _hit(row, settled.get(key, _UNSETTLED), known)
+            hits[key] = _hit(row | present[key], settled.get(key, _UNSETTLED), known)
     return list(hits.values())
 
 
@@ -271,24 +274,33 @@ class _Texts:
         place, given = bind("String", text), {"text": text, "few": _FEW}
         holds, found = words(place, is_phrase), words("{text:String}", False)
         pieces = self._store.value(f"SELECT count() FROM payloads WHERE {found}", given)
-        if pieces < _FEW and (where := self._rare(given, is_phrase)) is not None:
-            traces, hashes = where
-            return f"(trace_id IN {bind('Array(String)', traces)} AND (hasAny(mapValues(contents), {bind('Array(UInt64)', hashes)}) OR {seen(place)}))"
+        if pieces < _FEW and (rare := self._rare(given, is_phrase, bind)):
+            return rare
         within = ""
         if pieces >= _COMMON and self._page is not None:
             self.recent = self.recent or self._newest()
             within = "trace_id IN {recent:Array(String)} AND "
         return f"(arrayExists(h -> h IN (SELECT hash FROM payloads WHERE {within}{holds}), mapValues(contents)) OR {seen(place)})"
 
-    def _rare(self, given: dict[str, Any], is_phrase: bool) -> tuple[list[str], list[int]] | None:
-        """The traces and the hashes of content that hold the text; None: they are not few."""
+    def _rare(self, given: dict[str, Any], is_phrase: bool, bind: Bind) -> str | None:
+        """The condition by the places where the text is; None: they are not few."""
         where = seen("{text:String}")
         named = self._store.readers.submit(
             self._store.query, f"SELECT DISTINCT trace_id FROM span_records WHERE {where} LIMIT {{few:UInt64}}", given
         )
-        held = self._store.query(f"SELECT trace_id, hash FROM payloads WHERE {words('{text:String}', is_phrase)}", given).result_rows
-        traces = {trace for (trace,) in named.result().result_rows} | {trace for trace, _ in held}
-        return (sorted(traces), sorted({hash_ for _, hash_ in held})) if len(traces) < _FEW else None
+        held = self._store.query(
+            f"SELECT trace_id, hash FROM payloads WHERE {words('{text:String}', is_phrase)} SETTINGS max_threads = 1", given
+        ).result_rows
+        traces = bind("Array(String)", sorted({trace for trace, _ in held}))
+        condition = f"(trace_id IN {traces} AND hasAny(mapValues(contents), {bind('Array(UInt64)', sorted({hash_ for _, hash_ in held}))}))"
+        also = sorted(trace for (trace,) in named.result().result_rows)
+        if len(also) >= _FEW:
+            return None
+        return (
+            f"({condition} OR (trace_id IN {bind('Array(String)', also)} AND ({seen(bind('String', given['text']))})))"
+            if also
+            else condition
+        )
 
     def _newest(self) -> dict[str, Any]:
         [(traces, since)] = self._store.query(
@@ -321,13 +333,22 @@ _USAGE = tuple(field.name for field in fields(Usage))
 _CANDIDATE = f"""trace_id AS run_id, span_id, version, content_hash, toString(kind) AS kind, name, service,
     multiIf(agent != '', agent, span_records.kind = 'agent', name, '') AS agent,
     {_MODEL} AS model, tool, toString(status) AS status, {_STATE} AS state, status_message, start_ns, {DURATION} AS duration_ns,
-    {MAY_COST} AS may_cost, provider, request_model, response_model, cache_hit, reported_cost_usd, {", ".join(_USAGE)}"""
+    {MAY_COST} AS may_cost"""
 """What the span itself says of a hit."""
 
 _OF_CANDIDATES = "trace_id IN {traces:Array(String)} AND span_id IN {spans:Array(String)}"
-_SETTLED = f"SELECT trace_id, span_id, toString(agent) AS agent, shadowed FROM settled FINAL WHERE {_OF_CANDIDATES}"
+_SETTLED = (
+    f"SELECT trace_id, span_id, toString(agent) AS agent, shadowed, settled_ns FROM settled WHERE {_OF_CANDIDATES} SETTINGS max_threads = 1"
+)
+"""Every verdict on them; the last holds."""
 _UNSETTLED: dict[str, Any] = {"agent": "", "shadowed": False}
 
-_VERSIONS = f"""SELECT trace_id, span_id, {", ".join(RANK)}, retired FROM span_records
-WHERE start_ns BETWEEN {{first:UInt64}} AND {{last:UInt64}} AND {_OF_CANDIDATES}"""
-"""Every version of the candidates that the table still holds."""
+_VERSION = ("trace_id", "span_id", *RANK, "retired")
+_COSTS = ("provider", "request_model", "response_model", "cache_hit", "reported_cost_usd", *_USAGE)
+"""What a hit costs is made of; read only where one may."""
+
+
+def _versions(columns: Iterable[str]) -> str:
+    """Every version of the candidates that the table still holds."""
+    return f"""SELECT {", ".join(columns)} FROM span_records
+        WHERE start_ns BETWEEN {{first:UInt64}} AND {{last:UInt64}} AND {_OF_CANDIDATES}"""

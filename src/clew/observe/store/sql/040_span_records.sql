@@ -3,7 +3,7 @@
 CREATE TABLE IF NOT EXISTS span_records $on_cluster (
     $span_columns,
     INDEX attribute_values arrayMap((k, v) -> concat(k, '=', v), mapKeys(attributes), mapValues(attributes)) TYPE text(tokenizer = 'array', posting_list_codec = 'bitpacking'),
-    INDEX traces trace_id TYPE bloom_filter(0.01) GRANULARITY 1
+    INDEX traces trace_id TYPE bloom_filter(0.0005) GRANULARITY 1
 ) ENGINE = ${replicated}ReplacingMergeTree(version, retired)
 PARTITION BY toDate(fromUnixTimestamp64Nano(toInt64(arrival_ns)), 'UTC')
 ORDER BY ($second, trace_id, span_id)
