@@ -141,14 +141,21 @@ def test_the_owner_killed_during_an_import_then_the_import_again_is_exact(clew: 
         for trace in range(200):
             many.write(make_request(trace, 51, text="x" * 400))
 
-    def kill(done: int, size: int, records: int) -> None:
-        if done > size // 2 and clew.owner is not None:
-            os.kill(clew.owner, signal.SIGKILL)
+    half, whole = os.pipe()
 
-    with Client.connect(clew.data_dir) as client, path.open("rb") as file:
+    def send_half_and_kill(pid: int) -> None:
+        with os.fdopen(whole, "wb") as pipe:
+            pipe.write(path.read_bytes()[: path.stat().st_size // 2])
+            pipe.flush()
+            os.kill(pid, signal.SIGKILL)
+
+    with Client.connect(clew.data_dir) as client, os.fdopen(half, "rb") as file:
         pid = client.owner.pid
+        sender = threading.Thread(target=send_half_and_kill, args=(pid,))
+        sender.start()
         with pytest.raises(StoreUnavailable, match=rf"process {pid}\) ended while it worked.*running this again is safe; see .*owner\.log"):
-            client.import_file(file, name="many.jsonl", report=kill)
+            client.import_file(file, name="many.jsonl")
+        sender.join()
     for _ in range(2):
         out, _err = clew.run("import", path)
         assert "10,200 spans in 200 requests (json)" in out
