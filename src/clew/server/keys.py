@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Literal, get_args
 import msgspec
 
 from clew.errors import SettingError
+from clew.wire.whole import write_whole
 
 Role = Literal["ingest", "view", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -86,12 +86,7 @@ class Keys:
 
     def _write(self, keys: tuple[Key, ...]) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = self._path.with_name(self._path.name + ".new")
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(keys)) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path)
+        write_whole(self._path, msgspec.json.format(msgspec.json.encode(keys)) + b"\n")
         self._stamp = None
 
 

@@ -7,7 +7,6 @@ no number of records: it is counted as requests, apart.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import msgspec
 
 from clew.errors import StoreUnavailable
 from clew.observe.ingest.wal import Head, Position
+from clew.wire.whole import write_whole
 
 MOST_SENDERS = 1000
 OTHERS = "(others)"
@@ -129,17 +129,7 @@ class Account:
             # What waits lies after the position. It is counted when it is recovered.
             lines = [Line(line.signal, line.sender, line.received - line.waiting, line.stored, line.rejected, 0) for line in self._lines()]
             data = msgspec.json.encode(_Kept(position, lines, dict(self._refused)))
-        new = self._path.with_name(self._path.name + ".new")
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._path)
-        except OSError:
-            new.unlink(missing_ok=True)
-            raise
+        write_whole(self._path, data)
         self.position = position
 
     def keep(self) -> None:

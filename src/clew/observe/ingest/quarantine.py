@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from clew.errors import NotFound
 from clew.observe.store.store import Encoding
 from clew.wire.check import Checked
 from clew.wire.otlp import SIGNALS, Signal
+from clew.wire.whole import write_whole
 
 _SUFFIXES: dict[Encoding, str] = {"json": "jsonl", "protobuf": "pb"}
 
@@ -49,8 +49,8 @@ def set_aside(
         "collected": collected,
         "error": error,
     }
-    _write(path, request.body)
-    _write(path.with_name(path.name + ".error"), json.dumps(about).encode() + b"\n")
+    write_whole(path, request.body)
+    write_whole(path.with_name(path.name + ".error"), json.dumps(about).encode() + b"\n")
     return path
 
 
@@ -59,8 +59,8 @@ def set_damage_aside(data_dir: Path, name: str, damaged: bytes, error: str) -> P
     folder = data_dir / "quarantine"
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"{name}.damaged"
-    _write(path, damaged)
-    _write(path.with_name(path.name + ".error"), json.dumps({"sender": "log", "error": error}).encode() + b"\n")
+    write_whole(path, damaged)
+    write_whole(path.with_name(path.name + ".error"), json.dumps({"sender": "log", "error": error}).encode() + b"\n")
     return path
 
 
@@ -113,18 +113,3 @@ def _kept(folder: Path) -> Iterator[Kept]:
             found.get("collected", False),
             found["error"],
         )
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all, and on disk."""
-    new = path.with_name(path.name + ".new")
-    with new.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from clew.errors import StoreNewer, StoreUnavailable
+from clew.wire.whole import write_whole
 
 SCHEMA: Final = 2
 """Version of the tables. A directory with a higher one is refused; a lower one is upgraded (upgrade.py)."""
@@ -58,6 +59,4 @@ def keep(path: Path, text: str) -> None:
     """Makes the file hold the text; whole or not at all, and without a write when it does already."""
     if path.exists() and path.read_text() == text:
         return
-    new = path.with_name(path.name + ".new")
-    new.write_text(text)
-    new.replace(path)
+    write_whole(path, text.encode())
