@@ -93,3 +93,24 @@ def test_every_way_finds_the_same_newest_spans(
                 if after is None:
                     break
             assert (text, limit, found) == (text, limit, wanted)
+
+
+def test_an_agent_is_the_one_a_span_names_last_or_the_nearest_above(store: Store, otlp: Any) -> None:
+    def request(*spans: tuple[int, int, dict[str, Any]]) -> dict[str, Any]:
+        return otlp.traces(*(otlp.span(number, 1, parent, attributes) for number, parent, attributes in spans))
+
+    planner = {"openinference.span.kind": "AGENT", "gen_ai.agent.name": "planner"}
+    named, unnamed = {"gen_ai.agent.name": "coder"}, {"gen_ai.tool.name": "saw"}
+    otlp.take(store, otlp.lines(request((1, 0, planner), (2, 1, unnamed), (3, 1, named))))
+    otlp.take(store, otlp.lines(request((3, 1, {"gen_ai.agent.name": "reviewer"}))))
+
+    def found(text: str) -> list[str]:
+        return sorted(hit.span_id for hit in search(store, text).hits)
+
+    first, second, third = map(otlp.span_id, (1, 2, 3))
+    assert found("agent:planner") == [first, second]
+    assert found("agent:coder") == []
+    assert found("agent:review*") == [third]
+    assert found("agent:(planner,reviewer)") == [first, second, third]
+    assert found("-agent:reviewer") == [first, second]
+    assert found("agent:*") == [first, second, third]

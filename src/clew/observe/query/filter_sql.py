@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
@@ -36,6 +36,8 @@ class Field:
     help: str = ""
     table: str = ""
     """Where the column is, when not on the row itself: a table with the key of the rows (trace_id and span_id of spans)."""
+    own: str = ""
+    """What the row itself says: the table is asked only where that is ''."""
     equals: str = ""
     """Whether the column equals ``{value}``, where that is told faster than by ``column_sql``."""
     each: str = ""
@@ -120,7 +122,12 @@ class _Compiler:
                 condition = self._test(field, test, node.place)
                 if field.each:
                     condition = f"arrayExists({field.column_sql} -> {condition}, {field.each})"
-                return f"({self.key}) IN (SELECT {self.key} FROM {field.table} WHERE {condition})" if field.table else condition
+                if field.table:
+                    condition = f"({self.key}) IN (SELECT {self.key} FROM {field.table} WHERE {condition})"
+                if field.own:
+                    own = self._test(replace(field, column_sql=field.own), test, node.place)
+                    condition = f"({own} OR ({field.own} = '' AND {condition}))"
+                return condition
 
     def _bind(self, type_: str, value: Any) -> str:
         name = f"p{len(self.parameters)}"

@@ -22,13 +22,9 @@ from clew.observe.store.store import Store
 
 _MODEL = "if(response_model != '', response_model, request_model)"
 _IS_MODEL = "((response_model = {value} AND response_model != '') OR (response_model = '' AND request_model = {value}))"
+_AGENT = "multiIf(span_records.agent != '', span_records.agent, span_records.kind = 'agent', span_records.name, '')"
 _STATE = "multiIf(end_ns > 0, 'ended', process IN (SELECT process FROM processes), 'lost', 'running')"
 DURATION = "if(end_ns > 0, toInt64(greatest(end_ns, start_ns) - start_ns), NULL)"
-
-_AGENTS = """(
-    SELECT trace_id, span_id, toString(agent) AS agent FROM span_records WHERE agent != ''
-    UNION ALL SELECT trace_id, span_id, toString(name) AS agent FROM span_records WHERE kind = 'agent' AND agent = ''
-    UNION ALL SELECT trace_id, span_id, toString(agent) AS agent FROM settled FINAL WHERE agent != '')"""
 
 FIELDS: dict[str, Field] = {
     field.name: field
@@ -38,7 +34,14 @@ FIELDS: dict[str, Field] = {
         Field("status", "toString(status)", "enum", ("ok", "error", "unset"), help="How it ended", equals="span_records.status = {value}"),
         Field("state", f"({_STATE})", "enum", ("ended", "running", "lost"), help="Whether it has ended; lost when its process died before"),
         Field("service", "service", "text", help="Program that recorded it"),
-        Field("agent", "agent", "text", help="Agent it belongs to: its own name, or the nearest agent above", table=_AGENTS),
+        Field(
+            "agent",
+            "agent",
+            "text",
+            help="Agent it belongs to: its own name, or the nearest agent above",
+            table="settled FINAL",
+            own=_AGENT,
+        ),
         Field("model", f"({_MODEL})", "text", help="Model that answered, or was asked", equals=_IS_MODEL),
         Field("provider", "provider", "text", help="Provider of the model"),
         Field("tool", "tool", "text", help="Tool"),
@@ -118,13 +121,13 @@ def search(store: Store, text: str, *, limit: int = 50, after: str | None = None
         where = AFTER
     texts = _Texts(store, where, page)
     condition = condition_of(store, text, texts=texts)
-    if texts.recent is not None:
+    if (newest := texts.newest) is not None:
         # What is common is most likely found among the newest; if not, everything is searched.
-        recent = {**page, **condition.parameters, **texts.recent}
+        recent = {**page, **condition.parameters, **newest}
         candidates = _candidates(store, f"start_ns > {{since:UInt64}} AND {where} AND {condition.sql}", recent)
         if len(hits := _present(store, candidates)) > limit:
             return _page(hits, limit)
-        condition = condition_of(store, text)
+        condition = condition_of(store, text, texts=texts.everywhere())
     while True:
         candidates = _candidates(store, f"{where} AND {condition.sql}", {**page, **condition.parameters})
         hits = _present(store, candidates)
@@ -267,48 +270,55 @@ class _Texts:
         self._store = store
         self._page = page
         self._parameters = parameters or {}
-        self.recent: dict[str, Any] | None = None
+        self._pieces: dict[str, int] = {}
+        """How many pieces of content hold a text's words."""
+        self.newest: dict[str, Any] | None = None
         """The newest traces, and the time after which they are all; None: the conditions hold everywhere."""
 
     def __call__(self, text: str, is_phrase: bool, bind: Bind) -> str:
-        place, given = bind("String", text), {"text": text, "few": _FEW}
-        holds, found = words(place, is_phrase), words("{text:String}", False)
-        pieces = self._store.value(f"SELECT count() FROM payloads WHERE {found}", given)
-        if pieces < _FEW and (rare := self._rare(given, is_phrase, bind)):
+        place = bind("String", text)
+        if text not in self._pieces:
+            found = words("{text:String}", False)
+            self._pieces[text] = int(self._store.value(f"SELECT count() FROM payloads WHERE {found}", {"text": text}))
+        if self._pieces[text] < _FEW and (rare := self._rare(text, is_phrase, place, bind)):
             return rare
         within = ""
-        if pieces >= _COMMON and self._page is not None:
-            self.recent = self.recent or self._newest()
-            within = "trace_id IN {recent:Array(String)} AND "
-        return f"(arrayExists(h -> h IN (SELECT hash FROM payloads WHERE {within}{holds}), mapValues(contents)) OR {seen(place)})"
+        if self._pieces[text] >= _COMMON and self._page is not None:
+            self.newest = self.newest or self._read_newest()
+            within = "trace_id IN {newest:Array(String)} AND "
+        held = words(place, is_phrase)
+        return f"(arrayExists(h -> h IN (SELECT hash FROM payloads WHERE {within}{held}), mapValues(contents)) OR {seen(place)})"
 
-    def _rare(self, given: dict[str, Any], is_phrase: bool, bind: Bind) -> str | None:
+    def everywhere(self) -> _Texts:
+        """The same of all spans, with what is known of the texts."""
+        texts = _Texts(self._store)
+        texts._pieces = self._pieces
+        return texts
+
+    def _rare(self, text: str, is_phrase: bool, place: str, bind: Bind) -> str | None:
         """The condition by the places where the text is; None: they are not few."""
-        where = seen("{text:String}")
+        given = {"text": text, "few": _FEW}
         named = self._store.readers.submit(
-            self._store.query, f"SELECT DISTINCT trace_id FROM span_records WHERE {where} LIMIT {{few:UInt64}}", given
+            self._store.query, f"SELECT DISTINCT trace_id FROM span_records WHERE {seen('{text:String}')} LIMIT {{few:UInt64}}", given
         )
         held = self._store.query(
             f"SELECT trace_id, hash FROM payloads WHERE {words('{text:String}', is_phrase)} SETTINGS max_threads = 1", given
         ).result_rows
-        traces = bind("Array(String)", sorted({trace for trace, _ in held}))
-        condition = f"(trace_id IN {traces} AND hasAny(mapValues(contents), {bind('Array(UInt64)', sorted({hash_ for _, hash_ in held}))}))"
         also = sorted(trace for (trace,) in named.result().result_rows)
         if len(also) >= _FEW:
             return None
-        return (
-            f"({condition} OR (trace_id IN {bind('Array(String)', also)} AND ({seen(bind('String', given['text']))})))"
-            if also
-            else condition
-        )
+        traces = bind("Array(String)", sorted({trace for trace, _ in held}))
+        hashes = bind("Array(UInt64)", sorted({hash_ for _, hash_ in held}))
+        condition = f"(trace_id IN {traces} AND hasAny(mapValues(contents), {hashes}))"
+        return f"({condition} OR (trace_id IN {bind('Array(String)', also)} AND ({seen(place)})))" if also else condition
 
-    def _newest(self) -> dict[str, Any]:
+    def _read_newest(self) -> dict[str, Any]:
         [(traces, since)] = self._store.query(
             "SELECT groupUniqArray(trace_id), min(start_ns) FROM "
             f"(SELECT trace_id, start_ns FROM span_records WHERE {self._page} ORDER BY {NEWEST_FIRST} LIMIT {_RECENT})",
             self._parameters,
         ).result_rows
-        return {"recent": traces, "since": since}
+        return {"newest": traces, "since": since}
 
 
 _PAIRS = "arrayMap((k, v) -> concat(k, '=', v), mapKeys(attributes), mapValues(attributes))"
@@ -331,8 +341,7 @@ def attribute(key: str, operator: AttributeOperator, value: str | None, kind: At
 _USAGE = tuple(field.name for field in fields(Usage))
 
 _CANDIDATE = f"""trace_id AS run_id, span_id, version, content_hash, toString(kind) AS kind, name, service,
-    multiIf(agent != '', agent, span_records.kind = 'agent', name, '') AS agent,
-    {_MODEL} AS model, tool, toString(status) AS status, {_STATE} AS state, status_message, start_ns, {DURATION} AS duration_ns,
+    {_AGENT} AS agent, {_MODEL} AS model, tool, toString(status) AS status, {_STATE} AS state, status_message, start_ns, {DURATION} AS duration_ns,
     {MAY_COST} AS may_cost"""
 """What the span itself says of a hit."""
 
