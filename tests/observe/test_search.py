@@ -96,7 +96,7 @@ def test_every_way_finds_the_same_newest_spans(
 
 
 def test_an_agent_is_the_one_a_span_names_last_or_the_nearest_above(store: Store, otlp: Any) -> None:
-    def request(*spans: tuple[int, int, dict[str, Any]]) -> dict[str, Any]:
+    def request(*spans: tuple[int, int, dict[str, Any]]) -> Any:
         return otlp.traces(*(otlp.span(number, 1, parent, attributes) for number, parent, attributes in spans))
 
     planner = {"openinference.span.kind": "AGENT", "gen_ai.agent.name": "planner"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -198,7 +198,6 @@ class Lazy:
 
     def text(self) -> str:
         self.asked += 1
-        time.sleep(0.5)
         return "read"
 
     def usage(self) -> Any:
@@ -207,13 +206,15 @@ class Lazy:
         return type("Usage", (), {"input": 1_000_000, "output": 0, "details": {"prompt_tokens_details": {"cached_tokens": 0}}})()
 
 
-def test_a_lazy_response_is_timed_and_priced_when_it_is_read(run_document: Run) -> None:
+def test_a_lazy_response_is_timed_and_priced_when_it_is_read(run_document: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     lazy, metrics = Lazy(), MetricsCollector()
 
     def read(response: Any) -> dict[str, Any]:
         return {"texts": [response.text(), response.text()]}
 
     reading = {"type": "call", "params": {"function": read, "args": {"response": "${n0.response}"}}}
+    seconds = itertools.count(step=1_000_000_000)
+    monkeypatch.setattr("clew.act.workflow.lazy.time.perf_counter_ns", lambda: next(seconds))
     with recording() as record:
         found = run_document(call(lambda: {"response": lazy}), say(asked=0), reading, metrics_collector=metrics, record=True)
         assert record.tree() == ["workflow test", "  node n0", "  node n1", "  node n2", "    llm gpt-4o-mini"]
@@ -221,6 +222,7 @@ def test_a_lazy_response_is_timed_and_priced_when_it_is_read(run_document: Run) 
     assert lazy.asked == 1
     (entry,) = found.shared["__llm_calls__"]
     assert (entry["node_id"], entry["model"], entry["input_tokens"]) == ("n2", "gpt-4o-mini", 1_000_000)
+    assert entry["duration_ms"] == 1000
     assert total(metrics, found) == (1, 0.15)
 
 
