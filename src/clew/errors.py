@@ -15,6 +15,12 @@
     │   ├── NotFound          no record has that id
     │   └── AmbiguousId       a shortened id fits several records
     ├── PriceError            the price override file cannot be used
+    ├── BudgetError           a declared budget or limit cannot be used, or the ledger of budgets cannot
+    ├── Refused               a span may not start; nothing was sent
+    │   ├── BudgetExceeded    a hard budget has no room for the call
+    │   └── LoopDetected      the same again, no progress, or too much at once
+    ├── GateFailed            a required gate was not passed
+    ├── PersonaError          no such persona, or the file of personas cannot be used
     └── WorkflowError         a workflow that cannot be run, or did not come to its end
         ├── DocumentError     the document has mistakes; names every one
         ├── TemplateError     a template names what is not there
@@ -27,7 +33,8 @@ A message names the offending value and the next step, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 class ClewError(Exception):
@@ -97,6 +104,85 @@ class AmbiguousId(QueryError):
 
 class PriceError(ClewError):
     """The price override file cannot be used."""
+
+
+class PersonaError(ClewError):
+    """No such persona, or the file of personas cannot be used."""
+
+
+class BudgetError(ClewError):
+    """A declared budget or limit that cannot be used, or a ledger of budgets that cannot."""
+
+
+class Refused(ClewError):
+    """A processor refused to let a span start. Raised to the caller; the refusal is recorded as a failed span.
+
+    :param attributes: what the failed span says of it, by attribute name
+    """
+
+    error_type = "refused"
+
+    def __init__(self, message: str = "", *, attributes: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.attributes = dict(attributes or {})
+
+
+class BudgetExceeded(Refused):
+    """A hard budget has no room for the call, which was not made.
+
+    :param budget: its name
+    :param measure: tokens, usd, calls or seconds; None: the call's price is unknown
+    :param limit: the limit; ``spent`` and ``reserved`` of it, and ``asked`` for the call, all in the measure's unit
+    """
+
+    error_type = "budget_exceeded"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        budget: str = "",
+        measure: str | None = None,
+        limit: float = 0.0,
+        spent: float = 0.0,
+        reserved: float = 0.0,
+        asked: float = 0.0,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, attributes=attributes)
+        self.budget, self.measure = budget, measure
+        self.limit, self.spent, self.reserved, self.asked = limit, spent, reserved, asked
+
+
+class LoopDetected(Refused):
+    """The same step again and again, no progress, or too much at once.
+
+    :param rule: the limit that was reached: repeats, no_progress, children, depth or agents
+    :param count: how far it came
+    """
+
+    error_type = "loop_detected"
+
+    def __init__(self, message: str = "", *, rule: str = "", count: int = 0, attributes: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message, attributes=attributes)
+        self.rule, self.count = rule, count
+
+
+class GateFailed(ClewError):
+    """A required gate was not passed.
+
+    :param gate: its name
+    :param result: failed, or error when the check itself could not be made
+    :param reason: why
+    """
+
+    def __init__(self, gate: str, reason: str = "", *, result: str = "failed") -> None:
+        super().__init__(gate, reason)
+        self.gate, self.reason, self.result = gate, reason, result
+
+    def __str__(self) -> str:
+        what = "failed" if self.result == "failed" else "could not be checked"
+        return f"gate {self.gate} {what}{f': {self.reason}' if self.reason else ''}"
 
 
 class WorkflowError(ClewError):

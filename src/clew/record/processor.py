@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from clew.errors import ClewError
+from clew.errors import Refused
 
 if TYPE_CHECKING:
     from clew.record.span import Span
 
-
-class Refused(ClewError):
-    """A processor refused to let a span start: a budget is spent, a loop was found. Raised to the caller; the refusal is recorded."""
+__all__ = ["Processor", "Refused"]
 
 
 class Processor(Protocol):
