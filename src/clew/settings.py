@@ -120,6 +120,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("traceparent", ("TRACEPARENT",), None, str, "W3C trace context of the parent process."),
     Setting("propagate", ("CLEW_PROPAGATE",), True, _flag, "Carry the current span into threads, thread pools and process pools."),
     Setting("prices", ("CLEW_PRICES",), None, _path, "File with price overrides; default: prices.toml in the data directory."),
+    Setting("personas", ("CLEW_PERSONAS",), None, _path, "File with personas and their budgets; default: personas.toml in the data directory."),
     Setting("default_price", ("CLEW_DEFAULT_PRICE",), None, _price, "What a model without a price costs, as input/output in USD per million tokens, such as 0.15/0.60; default: it has none."),
     Setting("planner_model", ("CLEW_PLANNER_MODEL",), None, str, "Model that plans workflows from words, as PROVIDER:MODEL."),
     Setting("owner_wait_s", ("CLEW_OWNER_WAIT_S",), 10.0, _seconds, "Longest wait for the process that owns the store."),

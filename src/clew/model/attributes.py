@@ -26,6 +26,7 @@ SERVICE_NAME: Final = "service.name"
 SERVICE_INSTANCE_ID: Final = "service.instance.id"
 PROCESS_PID: Final = "process.pid"
 HOST_NAME: Final = "host.name"
+DETACHED: Final = "clew.detached"
 
 # Identity of what happens.
 SPAN_KIND: Final = "clew.span.kind"
@@ -38,6 +39,8 @@ AGENT_ID: Final = "gen_ai.agent.id"
 AGENT_DESCRIPTION: Final = "gen_ai.agent.description"
 WORKFLOW_NAME: Final = "gen_ai.workflow.name"
 PERSONA: Final = "clew.persona"
+PERSONA_FROM: Final = "clew.persona.from"
+CHATMODE: Final = "clew.chatmode"
 STAGE: Final = "clew.stage"
 NODE_TYPE: Final = "clew.node.type"
 NODE_VISIT: Final = "clew.node.visit"
@@ -113,6 +116,7 @@ TABLE: tuple[Attribute, ...] = (
     Attribute(SERVICE_INSTANCE_ID, "string", "One process of it; a UUID made at start and after a fork", source=_OTEL),
     Attribute(PROCESS_PID, "int", "Process id", source=_OTEL),
     Attribute(HOST_NAME, "string", "Host", source=_OTEL),
+    Attribute(DETACHED, "bool", "Whether what is open stays open when the process that wrote it ends: another one ends it", source="clew"),
     Attribute(SPAN_KIND, "string", "Kind of span, one of model.kinds.KINDS", source="clew"),
     Attribute(OPERATION, "string", "Operation"),
     Attribute(PROVIDER, "string", "Provider of the model"),
@@ -123,6 +127,8 @@ TABLE: tuple[Attribute, ...] = (
     Attribute(AGENT_DESCRIPTION, "string", "What the agent is for"),
     Attribute(WORKFLOW_NAME, "string", "Workflow"),
     Attribute(PERSONA, "string", "Persona that acts", source="clew"),
+    Attribute(PERSONA_FROM, "string", "Persona that acted before, on the span of a persona's session; none before the first", source="clew"),
+    Attribute(CHATMODE, "string", "Mode in which the persona acts, such as feature-dev", source="clew"),
     Attribute(STAGE, "string", "Stage of the workflow", source="clew"),
     Attribute(NODE_TYPE, "string", "Type of the workflow's node", source="clew"),
     Attribute(NODE_VISIT, "int", "How often the node has run in this run, this time included", source="clew"),

@@ -112,7 +112,7 @@ class Recorder:
         self.closed = False
         self.refused: Counter[str] = Counter()
         self.instance_id = str(uuid.UUID(int=random.SystemRandom().getrandbits(128), version=4))
-        self.resource = otlp_json.resource(_resource(settings, self.instance_id))
+        self.resource = otlp_json.resource(resource(settings, self.instance_id))
         self.parent = self.remote(parse_traceparent(settings.traceparent))
         self._lock = threading.RLock()
         self._sinks = sinks
@@ -250,7 +250,8 @@ def from_settings(given: Mapping[str, Any], processors: Sequence[Processor] = ()
     return recorder
 
 
-def _resource(settings: Settings, instance_id: str) -> dict[str, Any]:
+def resource(settings: Settings, instance_id: str) -> dict[str, Any]:
+    """What the records of this process say of it."""
     return {
         names.SERVICE_NAME: settings.service or _script(),
         names.SERVICE_INSTANCE_ID: instance_id,

@@ -120,6 +120,13 @@ class Writer:
         finally:
             self._turn.release()
 
+    def write_start(self, span: Span, resource: str) -> None:
+        """Write the start record of a span that another process will end, under a resource of its own, in the caller's thread."""
+        line = otlp_json.trace_line(resource, {span.instrument.scope: [self.encoder.span(span)]})
+        with self._turn:
+            for sink in self.sinks:
+                sink.write(line, 1, starts=True)
+
     def close(self, timeout: float) -> bool:
         done = self.flush(timeout)
         self._stopped = True

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clew.errors import MalformedRecord
+from clew.model.attributes import DETACHED
 from clew.observe.ingest.intake import Intake
 from clew.observe.store.prices import refresh_prices
 from clew.observe.store.store import Store
@@ -89,7 +90,7 @@ def _take(store: Store, path: Path, offset: int, *, compact: bool) -> Swept:
         path.unlink()
     elif end > offset:
         store.insert_rows("segments", ["name", "taken_bytes", "taken_ns"], [(path.name, end, time.time_ns())])
-    return Swept(1, intake.spans, intake.logs, intake.faulty)
+    return Swept(1, intake.stored["traces"], intake.stored["logs"], intake.faulty)
 
 
 def _is_free(path: Path) -> bool:
@@ -105,13 +106,14 @@ def _is_free(path: Path) -> bool:
 
 
 def _end_process(store: Store, path: Path) -> None:
-    """Notes that the process has ended, once none of its segments is left: what it left open is lost."""
+    """Notes that the process has ended, once none of its segments is left: what it left open is lost, unless another process is to end it."""
     stem = path.name.rpartition("-")[0]
     if any(not _is_free(other) for other in path.parent.glob(f"{stem}-*.jsonl") if other != path):
         return
     store.command(
-        "INSERT INTO processes SELECT DISTINCT process, {now:UInt64} FROM span_records WHERE sender LIKE {sender:String} AND process != ''",
-        {"now": time.time_ns(), "sender": f"spool:{stem}-%"},
+        "INSERT INTO processes SELECT DISTINCT process, {now:UInt64} FROM span_records WHERE sender LIKE {sender:String} AND process != '' "
+        "AND resource[{detached:String}] != 'true'",
+        {"now": time.time_ns(), "sender": f"spool:{stem}-%", "detached": DETACHED},
     )
 
 
