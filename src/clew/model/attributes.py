@@ -57,6 +57,14 @@ RESPONSE_MODEL: Final = "gen_ai.response.model"
 RESPONSE_ID: Final = "gen_ai.response.id"
 RESPONSE_FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
 RESPONSE_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
+RESPONSE_SPEED: Final = "clew.response.tokens_per_second"
+RETRY_ATTEMPT: Final = "clew.retry.attempt"
+RETRY_REASON: Final = "clew.retry.reason"
+FALLBACK_FROM: Final = "clew.fallback.from"
+FALLBACK_REASON: Final = "clew.fallback.reason"
+PROMPT_NAME: Final = "gen_ai.prompt.name"
+PROMPT_VERSION: Final = "gen_ai.prompt.version"
+TAGS: Final = "clew.tags"
 SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
 INPUT_MESSAGES: Final = "gen_ai.input.messages"
 OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
@@ -99,6 +107,28 @@ DECISION_BY: Final = "clew.decision.by"
 GIT_OPERATION: Final = "clew.git.operation"
 GIT_COMMIT: Final = "vcs.ref.head.revision"
 GIT_BRANCH: Final = "vcs.ref.head.name"
+GIT_REF: Final = "vcs.ref.base.name"
+GIT_REPOSITORY: Final = "clew.git.repository"
+GIT_RESULT: Final = "clew.git.result"
+GIT_METHOD: Final = "clew.git.method"
+GIT_FILES: Final = "clew.git.files"
+GIT_PATHS: Final = "clew.git.paths"
+GIT_CONFLICTS: Final = "clew.git.conflicts"
+GIT_CONFLICT_PATHS: Final = "clew.git.conflict_paths"
+GIT_INSERTIONS: Final = "clew.git.insertions"
+GIT_DELETIONS: Final = "clew.git.deletions"
+
+# A task.
+TASK_ID: Final = "clew.task.id"
+TASK_PHASE: Final = "clew.task.phase"
+TASK_STATUS: Final = "clew.task.status"
+TASK_RETRIES: Final = "clew.task.retries"
+WORKER_PROFILE: Final = "clew.task.worker_profile"
+
+# A gate, and a memory.
+GATE_NAME: Final = "clew.gate.name"
+GATE_RESULT: Final = "clew.gate.result"
+MEMORY_TYPE: Final = "clew.memory.type"
 
 # Events, by OpenTelemetry's names.
 EXCEPTION_EVENT: Final = "exception"
@@ -143,6 +173,14 @@ TABLE: tuple[Attribute, ...] = (
     Attribute(RESPONSE_ID, "string", "Provider's id of the answer"),
     Attribute(RESPONSE_FINISH_REASONS, "string[]", "Why each choice ended"),
     Attribute(RESPONSE_FIRST_CHUNK, "double", "Time to the first chunk", "s"),
+    Attribute(RESPONSE_SPEED, "double", "Output tokens per second, of a stream since its first chunk", "token/s", "clew"),
+    Attribute(RETRY_ATTEMPT, "int", "Which try of the same request it is, from the second on", source="clew"),
+    Attribute(RETRY_REASON, "string", "Class of the error that the try before ended with", source="clew"),
+    Attribute(FALLBACK_FROM, "string", "Model that was given up for this one", source="clew"),
+    Attribute(FALLBACK_REASON, "string", "Class of the error for which it was given up", source="clew"),
+    Attribute(PROMPT_NAME, "string", "Managed prompt that the messages come from"),
+    Attribute(PROMPT_VERSION, "string", "Its version", source="genai-next"),
+    Attribute(TAGS, "string[]", "Tags of the run", source="clew"),
     Attribute(SYSTEM_INSTRUCTIONS, "json", "System instructions", content=True),
     Attribute(INPUT_MESSAGES, "json", "Messages given to the model: [{role, parts: [{type, content, ...}]}]", content=True),
     Attribute(OUTPUT_MESSAGES, "json", "Messages the model gave: [{role, parts, finish_reason}]", content=True),
@@ -175,6 +213,24 @@ TABLE: tuple[Attribute, ...] = (
     Attribute(GIT_OPERATION, "string", "Git operation: commit, merge, checkout, worktree, ...", source="clew"),
     Attribute(GIT_COMMIT, "string", "Commit hash", source=_OTEL),
     Attribute(GIT_BRANCH, "string", "Branch", source=_OTEL),
+    Attribute(GIT_REF, "string", "What is merged, checked out or rebased onto", source=_OTEL),
+    Attribute(GIT_REPOSITORY, "string", "Directory of the work tree", source="clew"),
+    Attribute(GIT_RESULT, "string", "How the operation went: success, conflict, error; of a resolution success or failure", source="clew"),
+    Attribute(GIT_METHOD, "string", "How conflicts were resolved: llm, auto or manual", source="clew"),
+    Attribute(GIT_FILES, "int", "Files that the operation changed", "file", "clew"),
+    Attribute(GIT_PATHS, "string[]", "Their paths, at most a hundred", source="clew"),
+    Attribute(GIT_CONFLICTS, "int", "Files in conflict", "file", "clew"),
+    Attribute(GIT_CONFLICT_PATHS, "string[]", "Their paths, at most a hundred", source="clew"),
+    Attribute(GIT_INSERTIONS, "int", "Lines added", "line", "clew"),
+    Attribute(GIT_DELETIONS, "int", "Lines removed", "line", "clew"),
+    Attribute(TASK_ID, "string", "Task", source="clew"),
+    Attribute(TASK_PHASE, "string", "Phase of the task, such as plan, build or test", source="clew"),
+    Attribute(TASK_STATUS, "string", "How the task ended: success, failed, retry or error", source="clew"),
+    Attribute(TASK_RETRIES, "int", "Retries until its end", "retry", "clew"),
+    Attribute(WORKER_PROFILE, "string", "Kind of worker that has the task", source="clew"),
+    Attribute(GATE_NAME, "string", "Gate", source="clew"),
+    Attribute(GATE_RESULT, "string", "How the check went: passed, failed or error", source="clew"),
+    Attribute(MEMORY_TYPE, "string", "Memory: short_term, long_term, semantic, ...", source="clew"),
 )  # fmt: skip
 
 BY_NAME: dict[str, Attribute] = {attribute.name: attribute for attribute in TABLE}

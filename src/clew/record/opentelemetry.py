@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from clew.errors import MissingExtra
-from clew.record import state
+from clew.record import labels, state
 from clew.record.context import Remote, Trace, context, own
 from clew.record.errors import describe
 from clew.record.guard import fault
@@ -196,7 +196,10 @@ class BridgeTracer(trace.Tracer):
         record_exception: bool = True,
         set_status_on_exception: bool = True,
     ) -> trace.Span:
-        span = Span(self._instruments[kind], name, dict(attributes) if attributes else {})
+        given = dict(attributes) if attributes else {}
+        if labels.current():
+            given |= labels.attributes(given)
+        span = Span(self._instruments[kind], name, given)
         parent = _parent(context)
         try:
             if not span._begin(parent, fresh=parent is None):  # recording is off: pass on the parent, as the API does without an SDK

@@ -1,7 +1,7 @@
 """Carries the current span to where work goes on: threads, pools, other processes.
 
 asyncio tasks, ``asyncio.to_thread`` and forked processes inherit it by themselves. :func:`install` makes ``threading.Thread``,
-``ThreadPoolExecutor`` and ``ProcessPoolExecutor`` do so too; only the current span is carried, no other context variable. For everything
+``ThreadPoolExecutor`` and ``ProcessPoolExecutor`` do so too; only the current span and the labels are carried, no other context variable. For everything
 else there are :func:`propagate` (callables) and :func:`traceparent` (subprocesses, queues, headers).
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from clew.model.ids import TraceParent, parse_traceparent
-from clew.record import state
+from clew.record import labels, state
 from clew.record.context import context, modules
 from clew.record.guard import fault
 
@@ -48,17 +48,18 @@ def traceparent() -> str:
 
 def propagate(function: Callable[P, R]) -> Callable[P, R]:
     """``function``, to be called anywhere with the span current that is current now. For callbacks and worker threads of other libraries."""
-    here = current()
+    here, held = current(), labels.current()
 
     @functools.wraps(function)
     def carried(*args: P.args, **kwargs: P.kwargs) -> R:
-        return _call_within(here, function, *args, **kwargs)
+        return _call_within(here, held, function, *args, **kwargs)
 
     return carried
 
 
-def _call_within(here: Any, function: Callable[..., R], /, *args: Any, **kwargs: Any) -> R:
+def _call_within(here: Any, held: Mapping[str, str], function: Callable[..., R], /, *args: Any, **kwargs: Any) -> R:
     token = None
+    before = labels.take(held)
     try:
         token = context.attach(here)
     except Exception:
@@ -66,6 +67,7 @@ def _call_within(here: Any, function: Callable[..., R], /, *args: Any, **kwargs:
     try:
         return function(*args, **kwargs)
     finally:
+        labels.restore(before)
         if token is not None:
             context.release(token)
 
@@ -94,14 +96,15 @@ class attached:
 
 
 class _InProcess:
-    """A call that goes to another process with its parent; pickled."""
+    """A call that goes to another process with its parent and labels; pickled."""
 
     def __init__(self, parent: str, function: Callable[..., Any]) -> None:
         self.parent = parent
+        self.labels = dict(labels.current())
         self.function = function
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with attached(self.parent):
+        with attached(self.parent), labels.within(**self.labels):
             return self.function(*args, **kwargs)
 
 
@@ -109,33 +112,34 @@ _originals: dict[str, Any] = {}
 
 
 def _carrying_start(self: threading.Thread) -> None:
-    here = current()
-    if here is not None:
+    here, held = current(), labels.current()
+    if here is not None or held:
         run = self.run
-        self.run = lambda: _call_within(here, run)  # type: ignore[method-assign]
+        self.run = lambda: _call_within(here, held, run)  # type: ignore[method-assign]
     _originals["start"](self)
 
 
 def _carrying_submit_thread(self: Any, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-    here = current()
-    if here is None:
+    here, held = current(), labels.current()
+    if here is None and not held:
         return _originals["thread"](self, function, *args, **kwargs)  # type: ignore[no-any-return]
-    return _submit_outside("thread", self, functools.partial(_call_within, here, function), args, kwargs)
+    return _submit_outside("thread", self, functools.partial(_call_within, here, held, function), args, kwargs)
 
 
 def _carrying_submit_process(self: Any, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
     parent = traceparent()
-    if not parent:
+    if not parent and not labels.current():
         return _originals["process"](self, function, *args, **kwargs)  # type: ignore[no-any-return]
     return _submit_outside("process", self, _InProcess(parent, function), args, kwargs)
 
 
 def _submit_outside(pool: str, self: Any, function: Callable[..., Any], args: Any, kwargs: Any) -> Future[Any]:
     # A pool starts its threads and processes here: they outlive this span and must not keep it.
-    token = context.attach(None)
+    token, before = context.attach(None), labels.take({})
     try:
         return _originals[pool](self, function, *args, **kwargs)  # type: ignore[no-any-return]
     finally:
+        labels.restore(before)
         context.release(token)
 
 

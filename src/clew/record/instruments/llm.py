@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from clew.model import attributes as names
+from clew.record import labels
 from clew.record.guard import fault
 from clew.record.span import Span
 
@@ -27,9 +28,21 @@ _USAGE_ATTRIBUTES = {
 
 
 class ModelSpan(Span):
-    """A span that uses a model: llm, embedding, agent."""
+    """A span that uses a model: llm, embedding, agent. It takes the labels that hold where it starts."""
 
     __slots__ = ()
+
+    def start(self) -> Self:
+        self._label()
+        return super().start()
+
+    def __enter__(self) -> Self:
+        self._label()
+        return super().__enter__()
+
+    def _label(self) -> None:
+        if labels.current():
+            self.update(labels.attributes(self.given))
 
     def usage(self, usage: Usage | object = None, /, *, source: str = "provider", **tokens: int) -> Self:
         """Tokens used: a ``Usage``, a provider's usage object or response, or keywords named as the fields of ``Usage``.
