@@ -18,11 +18,8 @@ import pytest
 from clew.errors import QueryError, StoreBusy, StoreNewer, StoreUnavailable
 from clew.observe.ingest.files import import_file
 from clew.observe.query.health import health
-from clew.observe.query.runs import runs
 from clew.observe.query.sql import sql
-from clew.observe.store import upgrade
 from clew.observe.store.format import SCHEMA, Format
-from clew.observe.store.normalise import SPAN_COLUMNS
 from clew.observe.store.store import Store
 
 KILLS = int(os.environ.get("KILLS", "5"))
@@ -59,39 +56,6 @@ def test_a_changed_view_is_replaced_when_the_store_is_opened(tmp_path: Path, otl
     with Store.open(tmp_path) as store:
         otlp.take(store, otlp.lines(otlp.traces(otlp.span(1, 1, 0, {"session.id": "s"}))))
         assert store.query("SELECT session_id, runs FROM sessions").result_rows == [("s", 1)]
-
-
-def test_a_directory_whose_spans_are_ordered_by_their_ids_is_upgraded_in_place(tmp_path: Path, otlp: Any) -> None:
-    """Schema 1. The upgrade may be broken off and started again."""
-    everything = "SELECT * EXCEPT (arrival_time, sender) FROM spans ORDER BY trace_id, span_id"
-    with Store.open(tmp_path) as store:
-        otlp.take(store, otlp.lines(otlp.traces(*(otlp.span(number, trace) for trace in (1, 2) for number in (1, 2, 3)))))
-        before = store.rows(everything)
-        old = store.value("SHOW CREATE TABLE span_records").replace("ORDER BY (intDiv(start_ns, 1000000000), ", "ORDER BY (")
-        old = old.replace("ReplacingMergeTree(version, retired)", "ReplacingMergeTree(version)").replace("    `retired` UInt8,\n", "")
-        old = old.replace(".span_records", ".span_records_0", 1)
-        store.command(old)
-        names = ", ".join(name for name, _ in SPAN_COLUMNS if name != "retired")
-        store.command(f"INSERT INTO span_records_0 ({names}) SELECT {names} FROM span_records")
-        store.command("DROP TABLE span_records SYNC")
-        store.command("RENAME TABLE span_records_0 TO span_records")
-        store.command("DROP TABLE traces SYNC")
-        store.command("CREATE TABLE schema_files (name String) ENGINE = MergeTree ORDER BY name")
-    (tmp_path / "store.format").write_text(json.dumps({"schema": 1, "written_by": "0.1.0"}))
-    broken_off = pytest.MonkeyPatch()
-    broken_off.setitem(upgrade.UPGRADES, 2, (upgrade.UPGRADES[2][0], lambda client: 1 / 0))
-    with broken_off.context(), pytest.raises(ZeroDivisionError):
-        Store.open(tmp_path)
-    broken_off.undo()
-    for _ in range(2):
-        with Store.open(tmp_path) as store:
-            assert store.rows(everything) == before
-            assert [run.run_id for run in runs(store)] == [otlp.trace_id(1), otlp.trace_id(2)]
-            otlp.take(store, otlp.lines(otlp.traces(otlp.span(1, 1))))
-            assert store.value("SELECT count() FROM spans") == 6
-            assert {"span_records_1", "schema_files"}.isdisjoint(
-                store.pairs("SELECT name, engine FROM system.tables WHERE database = currentDatabase()")
-            )
 
 
 def test_the_directory_of_a_newer_version_is_refused_with_the_reason(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from typing import Any
 
 from clew.observe.query import cursor
 from clew.observe.query.filter import parse
@@ -63,8 +64,9 @@ LOG_FIELDS: dict[str, Field] = {
 
 _COLUMNS = f"""trace_id AS run_id, span_id, time_ns, {_LEVEL} AS level, severity_number, severity_text, event_name, service, scope_name, body,
     attributes, content_hash, ordinal"""
-_KEY = "time_ns DESC, trace_id, content_hash, ordinal"
-_AFTER = """time_ns <= {at_ns:Int64} AND (time_ns < {at_ns:Int64}
+_KEY = "intDiv(time_ns, 1000000000) DESC, time_ns DESC, trace_id, content_hash, ordinal"
+"""The table is in the order of seconds, so that it is read from its end, and no further than needed."""
+_AFTER = """intDiv(time_ns, 1000000000) <= intDiv({at_ns:Int64}, 1000000000) AND time_ns <= {at_ns:Int64} AND (time_ns < {at_ns:Int64}
     OR (trace_id, content_hash, ordinal) > ({at_trace:String}, {at_hash:UInt64}, {at_ordinal:UInt32}))"""
 
 
@@ -76,22 +78,29 @@ def page(store: Store, text: str = "", *, limit: int = 100, after: str | None = 
     :raises QueryError: ``after`` is no cursor
     """
     condition = condition_of(text)
-    where, given = condition.sql, {**condition.parameters, "ask": limit + 1}
+    where, given = condition.sql, dict(condition.parameters)
     if after is not None:
         at_ns, at_trace, at_hash, at_ordinal = cursor.read(after, tuple[int, str, int, int])
         where = f"{_AFTER} AND {where}"
         given |= {"at_ns": at_ns, "at_trace": at_trace, "at_hash": at_hash, "at_ordinal": at_ordinal}
-    rows = store.rows(
-        # A record that came twice is the same in everything that is asked for, so that FINAL, which reads more, is not needed.
-        f"SELECT {_COLUMNS} FROM log_records WHERE {where} ORDER BY {_KEY} LIMIT 1 BY trace_id, time_ns, content_hash, ordinal "
-        "LIMIT {ask:UInt64}",
-        given,
-    )
+    rows = _distinct(store, where, given, limit + 1)
     shown = [LogRecord(**{field.name: row[field.name] for field in fields(LogRecord)}) for row in rows[:limit]]
     if len(rows) <= limit:
         return LogPage(shown, False, None)
     last = rows[limit - 1]
     return LogPage(shown, True, cursor.write(last["time_ns"], last["run_id"], last["content_hash"], last["ordinal"]))
+
+
+def _distinct(store: Store, where: str, given: dict[str, Any], wanted: int) -> list[dict[str, Any]]:
+    """The first ``wanted`` records. One that came twice is the same in everything that is asked for, and stands beside itself: leaving the
+    second out here lets the engine stop after a few blocks, which it cannot with FINAL or LIMIT BY."""
+    ask = wanted
+    while True:
+        rows = store.rows(f"SELECT {_COLUMNS} FROM log_records WHERE {where} ORDER BY {_KEY} LIMIT {{ask:UInt64}}", {**given, "ask": ask})
+        found = list({(row["run_id"], row["time_ns"], row["content_hash"], row["ordinal"]): row for row in rows}.values())
+        if len(found) >= wanted or len(rows) < ask:
+            return found[:wanted]
+        ask *= 2
 
 
 def arrived(store: Store, text: str, *, first_ns: int, last_ns: int, limit: int = 500) -> LogPage:

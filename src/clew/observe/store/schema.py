@@ -12,6 +12,9 @@ from clew.model.dialects import COLUMNS
 from clew.observe.store import normalise, points, pricing
 from clew.wire.otlp import METRICS, SIGNALS, Signal, landing_columns
 
+DAY = "toDate(fromUnixTimestamp64Nano(toInt64(arrival_ns)), 'UTC')"
+"""The day of arrival, UTC: what every table that holds records is partitioned by, so that retention can drop it."""
+
 LATER = (METRICS,)
 """Signals that few send. What takes one in is made when its first record comes: its SQL is larger than many a store."""
 
@@ -70,6 +73,7 @@ def parts(*, replicated: str = "", on_cluster: str = "") -> dict[str, str]:
         "replicated": replicated,
         "on_cluster": on_cluster,
         "second": normalise.SECOND,
+        "day": DAY,
         "value_type": normalise.VALUE_TYPE_SQL,
         "point_columns": ",\n    ".join(f"{name} {kind}" for name, kind in points.POINT_COLUMNS),
         "span_columns": ",\n    ".join(f"{name} {kind}" for name, kind in normalise.SPAN_COLUMNS),

@@ -10,9 +10,11 @@ the span alone. Running it again changes nothing.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clew.observe.store.normalise import SPAN_COLUMNS
+from clew.observe.store.schema import DAY
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,6 +83,14 @@ def decide(
     return Verdict(shadowed, np.where((owner >= 0) & named[owner], owner, -1))
 
 
+def touch(store: Store, where: str, parameters: Mapping[str, Any] | None = None) -> None:
+    """Has the traces of these spans settled again: call it before the spans are removed, and settle() after.
+
+    :param where: a condition on ``span_records``
+    """
+    store.command(f"INSERT INTO touched (trace_id) SELECT DISTINCT trace_id FROM span_records WHERE {where}", parameters)
+
+
 def settle(store: Store) -> int:
     """Settles the traces touched since the last call; gives back how many spans they have."""
     touched = "trace_id IN (SELECT trace_id FROM touched)"
@@ -123,8 +133,8 @@ class _Chunk(NamedTuple):
 
     def _note_conflicts(self) -> None:
         self.store.command(
-            "INSERT INTO conflicts SELECT trace_id, span_id, arrayJoin(arrayFilter(h -> h != kept, hashes)) FROM ("
-            f"SELECT trace_id, span_id, argMax(content_hash, {_RANK}) AS kept, groupUniqArray(content_hash) AS hashes "
+            "INSERT INTO conflicts SELECT trace_id, span_id, arrayJoin(arrayFilter(h -> h != kept, hashes)), day FROM ("
+            f"SELECT trace_id, span_id, argMax(content_hash, {_RANK}) AS kept, groupUniqArray(content_hash) AS hashes, max({DAY}) AS day "
             f"FROM span_records WHERE {self.where} AND end_ns > 0 GROUP BY trace_id, span_id HAVING length(hashes) > 1){self.use}"
         )
 
@@ -159,11 +169,11 @@ class _Chunk(NamedTuple):
         store.insert_columns("verdicts", ["id", "shadowed", "owner"], [ids[noted], verdict.shadowed[noted], owners])
         store.command(
             # Earlier notes on these traces that no longer hold are replaced by empty ones.
-            f"INSERT INTO settled SELECT trace_id, span_id, {now}, false, '' FROM settled FINAL WHERE {self.settled} AND (shadowed OR agent != '')"
+            f"INSERT INTO settled SELECT trace_id, span_id, {now}, false, '', day FROM settled FINAL WHERE {self.settled} AND (shadowed OR agent != '')"
         )
         store.command(
-            f"INSERT INTO settled SELECT trace_id, span_id, {now + 1}, v.shadowed, o.label FROM ("
-            f"SELECT trace_id, span_id, sipHash64(trace_id, span_id) AS id FROM span_records FINAL WHERE {where} AND id IN (SELECT id FROM verdicts)) AS s "
+            f"INSERT INTO settled SELECT trace_id, span_id, {now + 1}, v.shadowed, o.label, day FROM ("
+            f"SELECT trace_id, span_id, sipHash64(trace_id, span_id) AS id, {DAY} AS day FROM span_records FINAL WHERE {where} AND id IN (SELECT id FROM verdicts)) AS s "
             "INNER JOIN verdicts AS v ON s.id = v.id "
             f"LEFT JOIN (SELECT sipHash64(trace_id, span_id) AS id, if(agent != '', agent, name) AS label FROM span_records FINAL WHERE {where} "
             f"AND id IN (SELECT owner FROM verdicts)) AS o ON v.owner = o.id{self.use}"

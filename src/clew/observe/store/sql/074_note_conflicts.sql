@@ -4,7 +4,8 @@ CREATE MATERIALIZED VIEW IF NOT EXISTS note_conflicts $on_cluster TO conflicts A
 SELECT
     any(n.trace_id) AS trace_id,
     any(n.span_id) AS span_id,
-    if(anyLast(content_hash) = max(content_hash), min(content_hash), max(content_hash)) AS replaced_hash
+    if(anyLast(content_hash) = max(content_hash), min(content_hash), max(content_hash)) AS replaced_hash,
+    max($day) AS day
 FROM normalised_spans AS n
 WHERE end_ns > 0
 GROUP BY cityHash64(n.trace_id, n.span_id)
