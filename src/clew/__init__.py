@@ -28,8 +28,11 @@ from clew.record.stats import Stats
 
 if TYPE_CHECKING:
     from clew.model.usage import Usage
+    from clew.record.metrics.endpoint import MetricsServer, metrics_collector, serve_metrics
+    from clew.record.metrics.handles import metric
 
 __all__ = [
+    "MetricsServer",
     "Processor",
     "Refused",
     "Span",
@@ -49,9 +52,12 @@ __all__ = [
     "llm",
     "memory",
     "message",
+    "metric",
+    "metrics_collector",
     "node",
     "propagate",
     "retrieval",
+    "serve_metrics",
     "shutdown",
     "span",
     "stats",
@@ -63,9 +69,19 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Usage":  # what reads providers' usage loads with its first use
-        from clew.model.usage import Usage
+_LATER = {
+    "MetricsServer": "clew.record.metrics.endpoint",
+    "Usage": "clew.model.usage",
+    "metric": "clew.record.metrics.handles",
+    "metrics_collector": "clew.record.metrics.endpoint",
+    "serve_metrics": "clew.record.metrics.endpoint",
+}
+"""Names that load with their first use, and where they are: `import clew` stays quick."""
 
-        return Usage
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LATER[name]), name)

@@ -15,12 +15,14 @@
     │   ├── NotFound          no record has that id
     │   └── AmbiguousId       a shortened id fits several records
     ├── PriceError            the price override file cannot be used
+    ├── MetricError           a metric or label that the catalogue does not have
     ├── BudgetError           a declared budget or limit cannot be used, or the ledger of budgets cannot
     ├── Refused               a span may not start; nothing was sent
     │   ├── BudgetExceeded    a hard budget has no room for the call
     │   └── LoopDetected      the same again, no progress, or too much at once
     ├── GateFailed            a required gate was not passed
     ├── PersonaError          no such persona, or the file of personas cannot be used
+    ├── ReportError           a command reports on a run, stage or gate that is not open, or is already
     └── WorkflowError         a workflow that cannot be run, or did not come to its end
         ├── DocumentError     the document has mistakes; names every one
         ├── TemplateError     a template names what is not there
@@ -106,6 +108,10 @@ class PriceError(ClewError):
     """The price override file cannot be used."""
 
 
+class MetricError(ClewError):
+    """A metric, or a label of one, that the catalogue does not have."""
+
+
 class PersonaError(ClewError):
     """No such persona, or the file of personas cannot be used."""
 
@@ -183,6 +189,10 @@ class GateFailed(ClewError):
     def __str__(self) -> str:
         what = "failed" if self.result == "failed" else "could not be checked"
         return f"gate {self.gate} {what}{f': {self.reason}' if self.reason else ''}"
+
+
+class ReportError(ClewError):
+    """A command reports on a run, stage or gate that is not open, or is already."""
 
 
 class WorkflowError(ClewError):

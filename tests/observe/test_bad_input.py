@@ -36,8 +36,8 @@ def reasons(taken: Any) -> list[tuple[int, str]]:
 BROKEN_LINES = {
     "not JSON": (b"{resourceSpans: []}", "not"),
     "cut off": (b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"0000', "not JSON"),
-    "another thing": (b'{"hello":"world"}', "neither resourceSpans nor resourceLogs"),
-    "a number": (b"17", "neither"),
+    "another thing": (b'{"hello":"world"}', "none of resourceSpans, resourceLogs, resourceMetrics"),
+    "a number": (b"17", "none of resourceSpans"),
     "binary": (bytes(range(256)).replace(b"\n", b""), "not JSON"),
     "invalid UTF-8": (
         b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"%s","spanId":"%s","name":"\xff\xfe"}]}]}]}' % (b"1" * 32, b"1" * 16),

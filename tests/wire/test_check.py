@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from clew.errors import MalformedRecord
 from clew.wire.check import canonical_json, check_json, check_protobuf, json_signal, protobuf_signal, stamp_json, stamp_protobuf
-from clew.wire.otlp import LOGS, MESSAGES, TRACES, landing_columns, proto_schema
+from clew.wire.otlp import LOGS, MESSAGES, METRICS, TRACES, landing_columns, proto_schema
 
 pytestmark = pytest.mark.needs("msgspec", "google.protobuf", "opentelemetry.proto")
 
@@ -101,13 +101,14 @@ def test_the_canonical_form_is_only_what_the_schema_knows() -> None:
     assert json.loads(canonical_json(checked)) == request(known)
 
 
-def test_traces_and_logs_are_told_apart() -> None:
+def test_traces_logs_and_metrics_are_told_apart() -> None:
     assert json_signal(b'{"resourceLogs":[]}') is LOGS
+    assert json_signal(b'{"resourceMetrics":[]}') is METRICS
     assert protobuf_signal(encoded("traces", trace_id=b"t" * 16, span_id=b"s" * 8, name="x", start_time_unix_nano=1)) is TRACES
     assert protobuf_signal(encoded("logs", time_unix_nano=1, severity_text="WARN", trace_id=b"t" * 16)) is LOGS
     assert protobuf_signal(encoded("logs", observed_time_unix_nano=1, event_name="e")) is LOGS
-    with pytest.raises(MalformedRecord, match="neither resourceSpans nor resourceLogs"):
-        check_json(b'{"resourceMetrics":[]}')
+    with pytest.raises(MalformedRecord, match="none of resourceSpans, resourceLogs, resourceMetrics"):
+        check_json(b'{"resourceProfiles":[]}')
 
 
 def test_protobuf_passes_as_it_is_and_a_span_without_ids_is_left_out() -> None:

@@ -44,6 +44,7 @@ CHATMODE: Final = "clew.chatmode"
 STAGE: Final = "clew.stage"
 NODE_TYPE: Final = "clew.node.type"
 NODE_VISIT: Final = "clew.node.visit"
+NODE_ACTION: Final = "clew.node.action"
 ERROR_TYPE: Final = "error.type"
 
 # A model call.
@@ -125,10 +126,35 @@ TASK_STATUS: Final = "clew.task.status"
 TASK_RETRIES: Final = "clew.task.retries"
 WORKER_PROFILE: Final = "clew.task.worker_profile"
 
-# A gate, and a memory.
-GATE_NAME: Final = "clew.gate.name"
-GATE_RESULT: Final = "clew.gate.result"
+# A memory.
 MEMORY_TYPE: Final = "clew.memory.type"
+
+# Budgets, and the limits of loops and fan-out.
+BUDGET_NAME: Final = "clew.budget.name"
+BUDGET_KEY: Final = "clew.budget.key"
+BUDGET_MEASURE: Final = "clew.budget.measure"
+BUDGET_THRESHOLD: Final = "clew.budget.threshold"
+BUDGET_LIMIT: Final = "clew.budget.limit"
+BUDGET_SPENT: Final = "clew.budget.spent"
+BUDGET_REMAINING: Final = "clew.budget.remaining"
+BUDGET_ASKED: Final = "clew.budget.asked"
+BUDGET_ESTIMATED: Final = "clew.budget.estimated"
+LOOP_RULE: Final = "clew.loop.rule"
+LOOP_COUNT: Final = "clew.loop.count"
+LOOP_LIMIT: Final = "clew.loop.limit"
+LOOP_SUBJECT: Final = "clew.loop.subject"
+
+# A gate.
+GATE_RESULT: Final = "clew.gate.result"
+GATE_REQUIRED: Final = "clew.gate.required"
+GATE_CHECK: Final = "clew.gate.check"
+GATE_REASON: Final = "clew.gate.reason"
+GATE_SCORE: Final = "clew.gate.score"
+GATE_THRESHOLD: Final = "clew.gate.threshold"
+
+# Our own events.
+BUDGET_THRESHOLD_EVENT: Final = "clew.budget.threshold"
+LOOP_EVENT: Final = "clew.loop"
 
 # Events, by OpenTelemetry's names.
 EXCEPTION_EVENT: Final = "exception"
@@ -162,6 +188,7 @@ TABLE: tuple[Attribute, ...] = (
     Attribute(STAGE, "string", "Stage of the workflow", source="clew"),
     Attribute(NODE_TYPE, "string", "Type of the workflow's node", source="clew"),
     Attribute(NODE_VISIT, "int", "How often the node has run in this run, this time included", source="clew"),
+    Attribute(NODE_ACTION, "string", "Edge that the node chose", source="clew"),
     Attribute(ERROR_TYPE, "string", "Class of the error: exception type, rate_limit or timeout", source=_OTEL),
     Attribute(REQUEST_MODEL, "string", "Model asked for"),
     Attribute(REQUEST_TEMPERATURE, "double", "Sampling temperature"),
@@ -228,9 +255,26 @@ TABLE: tuple[Attribute, ...] = (
     Attribute(TASK_STATUS, "string", "How the task ended: success, failed, retry or error", source="clew"),
     Attribute(TASK_RETRIES, "int", "Retries until its end", "retry", "clew"),
     Attribute(WORKER_PROFILE, "string", "Kind of worker that has the task", source="clew"),
-    Attribute(GATE_NAME, "string", "Gate", source="clew"),
-    Attribute(GATE_RESULT, "string", "How the check went: passed, failed or error", source="clew"),
     Attribute(MEMORY_TYPE, "string", "Memory: short_term, long_term, semantic, ...", source="clew"),
+    Attribute(BUDGET_NAME, "string", "Budget that refused the call, or whose threshold was passed", source="clew"),
+    Attribute(BUDGET_KEY, "string", "Its account: the run, agent, model, ... that it is of; empty when all share one", source="clew"),
+    Attribute(BUDGET_MEASURE, "string", "What it limits: tokens, usd, calls or seconds", source="clew"),
+    Attribute(BUDGET_THRESHOLD, "double", "Threshold that was passed", "%", "clew"),
+    Attribute(BUDGET_LIMIT, "double", "Limit, in the measure's unit", source="clew"),
+    Attribute(BUDGET_SPENT, "double", "What was spent of it", source="clew"),
+    Attribute(BUDGET_REMAINING, "double", "What was left of it; negative when it was overspent", source="clew"),
+    Attribute(BUDGET_ASKED, "double", "What the refused call would have reserved", source="clew"),
+    Attribute(BUDGET_ESTIMATED, "bool", "The call said no usage: budgets keep what was reserved for it", source="clew"),
+    Attribute(LOOP_RULE, "string", "Limit of a runaway that was reached: repeats, no_progress, children, depth or agents", source="clew"),
+    Attribute(LOOP_COUNT, "int", "How far it came", source="clew"),
+    Attribute(LOOP_LIMIT, "int", "The limit", source="clew"),
+    Attribute(LOOP_SUBJECT, "string", "What was repeated, or grew: the tool, model, agent or span", source="clew"),
+    Attribute(GATE_RESULT, "string", "Result of a gate: passed, failed or error (the check itself could not be made)", source="clew"),
+    Attribute(GATE_REQUIRED, "bool", "Whether the run stops when the gate is not passed; else it is advisory", source="clew"),
+    Attribute(GATE_CHECK, "string", "Sort of check: command, junit, coverage, function, model or manual", source="clew"),
+    Attribute(GATE_REASON, "string", "Why it was passed or not, in one line", source="clew"),
+    Attribute(GATE_SCORE, "double", "What the check measured", source="clew"),
+    Attribute(GATE_THRESHOLD, "double", "What it had to be at least", source="clew"),
 )  # fmt: skip
 
 BY_NAME: dict[str, Attribute] = {attribute.name: attribute for attribute in TABLE}

@@ -22,11 +22,13 @@ FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 60.0
 _RETRYABLE: Final = frozenset({408, 429, 502, 503, 504})  # OTLP specification 1.x, "Failures", plus request timeout
 
+_PATHS: Final = ((b'{"resourceLogs', "/v1/logs"), (b'{"resourceMetrics', "/v1/metrics"))
+
 log: Final = logging.getLogger("clew")
 
 
 class Exporter:
-    """Posts lines as OTLP/JSON, gzipped, to ``<endpoint>/v1/traces`` and ``/v1/logs``, one at a time, in a thread of its own.
+    """Posts lines as OTLP/JSON, gzipped, to ``<endpoint>/v1/traces``, ``/v1/logs`` and ``/v1/metrics``, one at a time, in a thread of its own.
 
     A refused connection and the statuses 408, 429, 502, 503 and 504 are tried again, after what ``Retry-After`` says or an exponential
     pause with jitter of at most a minute, for as long as the bounded queue has room. Any other failure drops the line. Start records are
@@ -127,7 +129,7 @@ class Exporter:
 
     def _post(self, line: bytes) -> tuple[str, float | None]:
         """``sent``, ``drop``, or ``retry`` and the seconds that the server asks to wait."""
-        path = self._url.path + ("/v1/logs" if line.startswith(b'{"resourceLogs') else "/v1/traces")
+        path = self._url.path + next((path for start, path in _PATHS if line.startswith(start)), "/v1/traces")
         headers = {"Content-Type": "application/json", "Content-Encoding": "gzip", **self._headers}
         try:
             connection = self._connect()

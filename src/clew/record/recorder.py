@@ -24,6 +24,7 @@ from clew import settings as table
 from clew.errors import SettingError
 from clew.model import attributes as names
 from clew.model.ids import TraceParent, parse_traceparent
+from clew.record import state
 from clew.record.context import Remote, Trace
 from clew.record.guard import fault, faults
 from clew.record.processor import Processor, Refused
@@ -33,6 +34,7 @@ from clew.record.stats import FLUSH_TIMEOUT_S, Stats
 from clew.wire import otlp_json
 
 if TYPE_CHECKING:
+    from clew.record.metrics.points import Points
     from clew.record.span import Span
     from clew.record.writer import Sink, Writer
 
@@ -92,9 +94,10 @@ class Recorder:
         threaded: bool = True,
     ) -> None:
         self.settings = settings
-        self.processors: tuple[Processor, ...] = tuple(processors)
+        self.processors: tuple[Processor, ...] = ()
         self.unusual = True
         """Spans take the general way: there are processors, or the writer does not run yet."""
+        self.use([*processors, *state.attached])
         self.now = now
         self.wall = wall
         # A generator of our own: the program's seed must not repeat our ids, and our use must not shift its numbers.
@@ -114,6 +117,7 @@ class Recorder:
         self.instance_id = str(uuid.UUID(int=random.SystemRandom().getrandbits(128), version=4))
         self.resource = otlp_json.resource(resource(settings, self.instance_id))
         self.parent = self.remote(parse_traceparent(settings.traceparent))
+        self._points: Points | None = None
         self._lock = threading.RLock()
         self._sinks = sinks
         self._threaded = threaded
@@ -165,6 +169,33 @@ class Recorder:
                 processor.on_end(span)
             except Exception:
                 fault(f"{type(processor).__name__}.on_end")
+
+    def use(self, processors: Sequence[Processor]) -> None:
+        """See to it that each of these sees every span from now on."""
+        self.processors = (*self.processors, *[processor for processor in processors if processor not in self.processors])
+        self.unusual = self.unusual or bool(self.processors)
+
+    def drop(self, processor: Processor) -> None:
+        """It sees no further span."""
+        self.processors = tuple([other for other in self.processors if other is not processor])
+        self.unusual = self.idle or bool(self.processors)
+
+    # -- measured points ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def points(self) -> Points:
+        """What calls have measured and is not written yet."""
+        if self._points is None:
+            from clew.record.metrics.points import Points
+
+            with self._lock:
+                self._points = self._points or Points(self.wall())
+        return self._points
+
+    def write_points(self) -> None:
+        """Hand what has been measured to the sinks. Called by the writer, in its turn."""
+        if self._points is not None and self.writer is not None:
+            self._points.write(self.writer.sinks, self.resource, self.wall())
 
     # -- life ---------------------------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clew import settings
 
 if TYPE_CHECKING:
+    from clew.record.processor import Processor
     from clew.record.recorder import Recorder
 
 recorder: Any = None
@@ -24,6 +25,27 @@ switches: Final[list[Callable[[bool], None]]] = []
 """Told whether recording is off, whenever that changes. The instruments keep it where they find it fastest."""
 
 making: Final = threading.RLock()
+
+attached: Final[list[Processor]] = []
+"""Processors of this process, beside those that a recorder is given."""
+
+
+def attach(processor: Processor) -> None:
+    """Have a processor see the spans of this recorder and every later one of the process, after a fork too. Idempotent."""
+    with making:
+        if processor not in attached:
+            attached.append(processor)
+        if recorder is not None:
+            recorder.use(attached)
+
+
+def detach(processor: Processor) -> None:
+    """It sees no further span. Idempotent."""
+    with making:
+        if processor in attached:
+            attached.remove(processor)
+        if recorder is not None:
+            recorder.drop(processor)
 
 
 def running() -> Recorder | None:

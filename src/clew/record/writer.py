@@ -174,6 +174,7 @@ class Writer:
             while recorder.finished:
                 self._write_finished()
             recorder.held = 0
+            recorder.write_points()
             self._write_stats(everything)
         except Exception:
             fault("writing spans")

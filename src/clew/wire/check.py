@@ -84,16 +84,18 @@ def _json_decoder(signal: Signal) -> msgspec.json.Decoder[Any]:
 
 
 def json_signal(line: bytes) -> Signal:
-    """Traces or logs, by the key that the request has.
+    """Traces, logs or metrics, by the key that the request has.
 
-    :raises MalformedRecord: neither
+    :raises MalformedRecord: none of them
     """
     if b'"resourceSpans"' in line:
         return TRACES
     if b'"resourceLogs"' in line:
         return LOGS
+    if b'"resourceMetrics"' in line:
+        return METRICS
     parse_json(line)  # a line that is cut off is no JSON first of all
-    raise MalformedRecord("neither resourceSpans nor resourceLogs: not an OTLP/JSON request for traces or logs")
+    raise MalformedRecord("none of resourceSpans, resourceLogs, resourceMetrics: not an OTLP/JSON request")
 
 
 def check_json(line: bytes, signal: Signal | None = None) -> Checked:
