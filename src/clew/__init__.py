@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from clew.errors import BudgetExceeded, GateFailed, LoopDetected
 from clew.record.control import current_span, flush, init, shutdown, stats, tracer_provider
 from clew.record.instruments.functions import (
     agent,
@@ -28,10 +29,14 @@ from clew.record.stats import Stats
 
 if TYPE_CHECKING:
     from clew.model.usage import Usage
+    from clew.record.limits.blocks import budget, runaway
     from clew.record.metrics.endpoint import MetricsServer, metrics_collector, serve_metrics
     from clew.record.metrics.handles import metric
 
 __all__ = [
+    "BudgetExceeded",
+    "GateFailed",
+    "LoopDetected",
     "MetricsServer",
     "Processor",
     "Refused",
@@ -40,6 +45,7 @@ __all__ = [
     "Usage",
     "agent",
     "attached",
+    "budget",
     "current_span",
     "decision",
     "embedding",
@@ -57,6 +63,7 @@ __all__ = [
     "node",
     "propagate",
     "retrieval",
+    "runaway",
     "serve_metrics",
     "shutdown",
     "span",
@@ -72,8 +79,10 @@ __all__ = [
 _LATER = {
     "MetricsServer": "clew.record.metrics.endpoint",
     "Usage": "clew.model.usage",
+    "budget": "clew.record.limits.blocks",
     "metric": "clew.record.metrics.handles",
     "metrics_collector": "clew.record.metrics.endpoint",
+    "runaway": "clew.record.limits.blocks",
     "serve_metrics": "clew.record.metrics.endpoint",
 }
 """Names that load with their first use, and where they are: `import clew` stays quick."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from clew.errors import ModelError
+from clew.errors import ModelError, Refused
 from clew.model import attributes as names
 from clew.record.values import cut, text
 
@@ -22,6 +22,8 @@ def error_type(error: BaseException) -> str:
     """``rate_limit``, ``timeout``, or the name of the exception's class."""
     if isinstance(error, ModelError) and error.kind != "error":
         return error.kind
+    if isinstance(error, Refused):  # by a limit: the call was not made
+        return error.error_type
     classes = type(error).__mro__
     class_names = {kind.__name__ for kind in classes}
     status = _status(error)

@@ -17,6 +17,7 @@ from clew.record.context import Remote, Trace, context, own
 from clew.record.errors import describe
 from clew.record.guard import fault
 from clew.record.instrument import Instrument
+from clew.record.processor import Refused
 from clew.record.span import ERROR, MAX_NAME, OK, Span
 from clew.record.values import text
 from clew.wire import otlp_json
@@ -210,6 +211,8 @@ class BridgeTracer(trace.Tracer):
             for link in links or ():
                 made.add_link(link.context, link.attributes)
             return made
+        except Refused:
+            raise
         except Exception:
             fault("starting a span")
             return trace.INVALID_SPAN

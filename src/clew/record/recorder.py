@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clew import settings as table
+from clew.cost.budgets import places
 from clew.errors import SettingError
 from clew.model import attributes as names
 from clew.model.ids import TraceParent, parse_traceparent
@@ -61,6 +62,10 @@ class Settings:
     value_bytes: int
     traceparent: str | None
     propagate: bool
+    budgets: Path | None
+    budget_ledger: Path | None
+    budget_failure: str
+    budget_output_tokens: int
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Settings:
@@ -157,7 +162,8 @@ class Recorder:
                 processor.on_start(span)
             except Refused as refusal:
                 span.fail(refusal)
-                span.set(names.ERROR_TYPE, "refused")
+                span.set(names.ERROR_TYPE, refusal.error_type)
+                span.update(refusal.attributes)
                 span._finish()
                 raise
             except Exception:
@@ -276,6 +282,7 @@ def from_settings(given: Mapping[str, Any], processors: Sequence[Processor] = ()
     from clew.record import process
 
     recorder = Recorder(settings, processors=processors)
+    _attach_limits(recorder)
     process.attend()
     process.settle(settings.propagate)
     return recorder
@@ -292,6 +299,16 @@ def resource(settings: Settings, instance_id: str) -> dict[str, Any]:
         "telemetry.sdk.language": "python",
         "telemetry.sdk.version": _version(),
     }
+
+
+def _attach_limits(recorder: Recorder) -> None:
+    """Budgets and other limits, where any are declared: without, they cost nothing, not even their import."""
+    settings = recorder.settings
+    declared = settings.budgets is not None or any(file.exists() for file in places(settings.data_dir, settings.budgets))
+    if declared or "clew.record.limits.limits" in sys.modules:
+        from clew.record.limits.limits import attach
+
+        attach(recorder)
 
 
 def _script() -> str:

@@ -153,6 +153,7 @@ def recording(*, processors: Sequence[Processor] = (), clock: Clock | None = Non
     """
     clock = clock or Clock()
     given = {"data_dir": Path("unused"), "service": "test", "spool": False, "disabled": False, "console": False, **settings}
+    given = {"budget_ledger": Path(":memory:"), **given}
     lines = _Lines()
     recorder = Recorder(
         Settings.read(given),
