@@ -1,9 +1,9 @@
-# Verbs: demo, test, check, bench; also setup, lock, clean. Each sets up what it needs, once per change of the locks.
+# Verbs: demo, ui, test, check, bench; also setup, lock, clean. Each sets up what it needs, once per change of the locks.
 # Needed on the machine: Python 3.11 or newer, git, make.
 
 .POSIX:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-base test-all check bench setup lock clean
+.PHONY: help demo ui test test-base test-all check bench setup lock clean
 MAKEFLAGS += --no-print-directory
 
 VENV = .venv
@@ -13,10 +13,11 @@ PIP_INSTALL = -m pip install -qq --disable-pip-version-check --no-input
 EDITABLE = --no-deps --no-build-isolation --editable .
 
 # Tests of the store, which is an extra as a whole; every other test runs without extras too, or says what it needs.
-STORE_TESTS = tests/observe tests/server tests/e2e
+STORE_TESTS = tests/observe tests/server tests/e2e tests/ui
 
 help:
 	@echo "make demo    run an example workflow, well and failing, and look at its record"
+	@echo "make ui      build the web UI, if web/ has changed"
 	@echo "make test    run every test, first without extras, then with all of them"
 	@echo "make check   format, lint, types, docs, architecture"
 	@echo "make bench   run every benchmark"
@@ -27,8 +28,12 @@ help:
 EXAMPLE = examples/package_release
 WITH_MODEL = $(if $(MODEL),,python $(EXAMPLE)/stand_in.py)
 
-demo: $(VENV)/.locked
+demo: $(VENV)/.locked ui
 	@PATH="$(CURDIR)/$(BIN):$$PATH" MODEL="$(MODEL)" $(WITH_MODEL) sh $(EXAMPLE)/demo.sh
+
+# Built only when web/ has changed since; with Node from the system, else from a package.
+ui: $(VENV)/.locked
+	@$(BIN)/python web/build.py
 
 test: test-base test-all
 
@@ -36,7 +41,8 @@ test-base: $(BASE)/.locked
 	@echo "tests without extras"
 	@CLEW_REQUIRE_ALL= $(BASE)/bin/python -m pytest $(addprefix --ignore=,$(STORE_TESTS))
 
-test-all: $(VENV)/.locked
+test-all: $(VENV)/.locked ui
+	@echo "tests of the UI's parts" && $(BIN)/python web/build.py test
 	@echo "tests with all extras"
 	@$(BIN)/python -m pytest
 
@@ -44,6 +50,7 @@ check: $(VENV)/.locked
 	@echo "format" && $(BIN)/ruff format --check --quiet .
 	@echo "lint" && $(BIN)/ruff check --quiet .
 	@echo "types" && $(BIN)/mypy
+	@echo "the UI's format, lint, types" && $(BIN)/python web/build.py check
 	@echo "docs, architecture" && $(BIN)/python -m pytest tests/test_*.py
 
 bench: $(VENV)/.locked-bench
@@ -84,4 +91,4 @@ lock:
 	@echo "requirements.lock, requirements-base.lock and requirements-bench.lock are resolved anew"
 
 clean:
-	rm -rf $(VENV) $(BASE) .venv-lock .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf web/node_modules src/clew/server/static $(VENV) $(BASE) .venv-lock .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

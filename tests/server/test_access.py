@@ -60,7 +60,8 @@ ROLES = [
     ("POST", "/api/v1/sql", "view"),
     ("DELETE", "/api/v1/runs/1", "admin"),
     ("POST", "/healthz", "admin"),
-    ("GET", "/", "view"),
+    ("GET", "/", None),
+    ("GET", "/metrics", "view"),
 ]
 
 

@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "validate": "Check workflow documents: every mistake at once.",
     "graph": "Write a workflow as a Mermaid flowchart.",
     "serve": "Receive telemetry from any program, and answer for the data directory.",
+    "ui": "Open the web UI in a browser.",
     "import": "Take OTLP files and exported runs into the store.",
     "export": "Write one run to a file that another store can import.",
     "runs": "List the newest runs.",

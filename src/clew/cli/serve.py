@@ -39,6 +39,14 @@ class Places:
     otlp_http: int
     otlp_grpc: int
 
+    @classmethod
+    def of_settings(
+        cls, host: str | None = None, port: int | None = None, otlp_http: int | None = None, otlp_grpc: int | None = None
+    ) -> Places:
+        """What is given goes before the settings."""
+        given = {"host": host, "port": port, "otlp_http": otlp_http, "otlp_grpc": otlp_grpc}
+        return cls(**{name: settings.get(name, value) for name, value in given.items()})
+
     @property
     def url(self) -> str:
         return f"http://{self._shown}:{self.port}"
@@ -68,26 +76,29 @@ def command(host: str | None, port: int | None, otlp_http: int | None, otlp_grpc
     Programs send OTLP over HTTP or gRPC. What programs recorded by Clew write to the spool is taken in as it comes. The other commands
     work meanwhile. Ctrl-C or SIGTERM ends it; what was acknowledged is kept.
     """
-    places = Places(
-        settings.get("host", host), settings.get("port", port), settings.get("otlp_http", otlp_http), settings.get("otlp_grpc", otlp_grpc)
-    )
-    logging.basicConfig(stream=sys.stderr, format="clew: %(message)s", level=logging.WARNING)
-    logging.getLogger("clew").setLevel(logging.INFO)
-    os.umask(0o077)
-    _require()
-    serve(invocation.data_dir(), places, ready=lambda: _say(places.sentence(invocation.data_dir())))
+    places = Places.of_settings(host, port, otlp_http, otlp_grpc)
+    require("clew serve")
+    begin(places, ready=lambda: say(places.sentence(invocation.data_dir())))
     return 0
 
 
-def _say(text: str) -> None:
+def begin(places: Places, *, ready: Callable[[], None]) -> None:
+    """Serves the data directory of this invocation, as the process that the user started."""
+    logging.basicConfig(stream=sys.stderr, format="clew: %(message)s", level=logging.WARNING)
+    logging.getLogger("clew").setLevel(logging.INFO)
+    os.umask(0o077)
+    serve(invocation.data_dir(), places, ready=ready)
+
+
+def say(text: str) -> None:
     click.echo(text)
     sys.stdout.flush()
 
 
-def _require() -> None:
+def require(function: str) -> None:
     for module in ("chdb", "clickhouse_connect", "fastapi", "grpc", "uvicorn", "zstandard"):
         if importlib.util.find_spec(module) is None:
-            raise MissingExtra("clew serve", {"grpc": "grpcio", "clickhouse_connect": "clickhouse-connect"}.get(module, module), "server")
+            raise MissingExtra(function, {"grpc": "grpcio", "clickhouse_connect": "clickhouse-connect"}.get(module, module), "server")
 
 
 def serve(data_dir: Path, places: Places, *, ready: Callable[[], None]) -> None:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 
 from clew.observe.ingest.collector import Collector
 from clew.observe.store.store import Store
-from clew.server import answers
+from clew.server import answers, pages
 from clew.server.routes import agents, aggregates, bundles, completion, costs, health, jaeger, live, logs, runs, sessions, spans, sql, stats
 from clew.server.served import Served
 
@@ -37,4 +37,5 @@ def app(store: Store, collector: Collector | None = None) -> FastAPI:
     answers.install(made)
     for router in ROUTERS:
         made.include_router(router, responses=answers.PROBLEMS)
+    made.include_router(pages.router)
     return made

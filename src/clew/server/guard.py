@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from clew.server import otlp_answers
 from clew.server.keys import Access, Denied, Role
 from clew.server.otlp_answers import CODES, CONTENT_TYPES
+from clew.server.pages import is_page
 
 
 class Rule(NamedTuple):
@@ -35,6 +36,8 @@ LOCAL_NAMES = {"localhost"}
 
 
 def role_for(method: str, path: str) -> Role | None:
+    if method in ("GET", "HEAD") and is_page(path):  # the UI itself; all that it shows comes from the API, with a key
+        return None
     return next(rule.role for rule in RULES if path.startswith(rule.prefix) and (not rule.methods or method in rule.methods))
 
 

@@ -1,0 +1,72 @@
+import "./shell.css";
+import { Link, Outlet, useNavigate } from "@tanstack/react-router";
+import { useState } from "react";
+import { HOME, PAGES } from "../features";
+import { Help } from "./Help";
+import { useKeys } from "./keys";
+import { Palette } from "./Palette";
+import { Tips } from "./Tips";
+import { switchTheme, THEMES, useTheme } from "./theme";
+import { useShared } from "./view";
+
+const NAVIGATION = PAGES.filter((page) => page.key);
+
+/** What stands around every page: navigation, palette, help, tips. */
+export function Shell() {
+  const [open, setOpen] = useState<"palette" | "help" | null>(null);
+  const navigate = useNavigate();
+  const shared = useShared();
+  const theme = useTheme();
+  useKeys("Everywhere", [
+    { key: "mod+k", does: "Command palette", inFields: true, run: () => setOpen("palette") },
+    { key: "?", does: "This help", run: () => setOpen("help") },
+    ...NAVIGATION.map((page) => ({
+      key: `g ${page.key}`,
+      does: `Go to ${page.title}`,
+      run: () => void navigate({ to: page.path, search: shared as never }),
+    })),
+    { key: "t", does: "Switch between light, dark and the system's theme", run: switchTheme },
+  ]);
+  return (
+    <div className="shell">
+      <a className="skip" href="#page">
+        Skip to the page
+      </a>
+      <nav className="rail" aria-label="Pages">
+        <Link to={HOME} className="brand" aria-label="Clew, first page">
+          <svg viewBox="0 0 32 32" aria-hidden="true">
+            <circle cx="14" cy="16" r="10" />
+            <path d="M6 12c5 5 11 5 16 0M6 20c5-5 11-5 16 0M23 20c2 5 5 6 8 4" />
+          </svg>
+          <span>Clew</span>
+        </Link>
+        <ul>
+          {NAVIGATION.map((page) => (
+            <li key={page.path}>
+              <Link to={page.path} search={shared as never} activeProps={{ "aria-current": "page" }}>
+                {page.title}
+              </Link>
+            </li>
+          ))}
+        </ul>
+        <div className="rail-foot">
+          <button type="button" onClick={() => setOpen("palette")} aria-label="Command palette">
+            Commands <kbd>⌘K</kbd>
+          </button>
+          <button type="button" onClick={() => setOpen("help")} aria-label="Keyboard help">
+            Keys <kbd>?</kbd>
+          </button>
+          <button type="button" onClick={switchTheme} aria-label={`Theme: ${THEMES[theme]}; switch`}>
+            {THEMES[theme]} theme
+          </button>
+        </div>
+      </nav>
+      <div className="page" id="page">
+        <Outlet />
+      </div>
+      {open === "palette" && <Palette close={() => setOpen(null)} />}
+      {open === "help" && <Help close={() => setOpen(null)} />}
+      <Tips />
+    </div>
+  );
+}

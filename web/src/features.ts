@@ -1,0 +1,22 @@
+/** The pages. To add one is to add a row here: the route, the navigation, the palette and the keys follow from it. */
+
+import type { ComponentType } from "react";
+
+export type Page = {
+  /** With $names for parameters. The first segment must be one of PAGES in src/clew/server/pages.py. */
+  path: string;
+  title: string;
+  /** Whether it stands in the navigation, and the key that goes there after g. */
+  key?: string;
+  load: () => Promise<{ default: ComponentType }>;
+};
+
+export const PAGES: Page[] = [
+  { path: "/now", title: "Now", key: "n", load: () => import("./features/now/Now") },
+  { path: "/runs", title: "Runs", key: "r", load: () => import("./features/runs/Runs") },
+  { path: "/runs/$runId", title: "Run", load: () => import("./features/run/Run") },
+  { path: "/compare/$beforeId/$afterId", title: "Compare", load: () => import("./features/compare/Compare") },
+];
+
+/** Where / leads. */
+export const HOME = "/now";

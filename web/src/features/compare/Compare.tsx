@@ -1,0 +1,3 @@
+export default function Compare() {
+  return <main className="notice">Compare</main>;
+}

@@ -1,0 +1,3 @@
+export default function Now() {
+  return <main className="notice">Now</main>;
+}

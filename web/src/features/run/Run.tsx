@@ -1,0 +1,3 @@
+export default function Run() {
+  return <main className="notice">Run</main>;
+}

@@ -1,0 +1,65 @@
+import "./parts.css";
+import { chosen, toggle } from "../filter/terms";
+import { line, short } from "../format";
+
+export type Facet = { field: string; values: { value: string; count: number }[]; more?: boolean };
+
+/** How often each value of some fields occurs; a click includes a value, Alt-click (or its ×) excludes it, a second one takes that back. */
+export function Facets({
+  facets,
+  filter,
+  set,
+  open,
+  label = "Facets",
+}: {
+  facets: Facet[];
+  filter: string;
+  set: (filter: string) => void;
+  open?: boolean;
+  label?: string;
+}) {
+  return (
+    <aside className={`facets ${open ? "open" : ""}`} aria-label={label}>
+      {facets
+        .filter((facet) => facet.values.length > 0)
+        .map((facet) => {
+          const most = facet.values[0]?.count ?? 1;
+          return (
+            <details key={facet.field} className="facet" open>
+              <summary>{facet.field}</summary>
+              {facet.values.map(({ value, count }) => {
+                const state = chosen(filter, facet.field, value);
+                return (
+                  <div key={value} className={`facet-row ${state ?? ""}`}>
+                    <button
+                      type="button"
+                      className="facet-value"
+                      aria-pressed={state === "in"}
+                      onClick={(event) => set(toggle(filter, facet.field, value, event.altKey ? "out" : "in"))}
+                    >
+                      <span className="cut" title={line(value)}>
+                        {line(value) || "(none)"}
+                      </span>
+                      <span className="faint" style={{ opacity: 0.75 + 0.25 * (count / most) }}>
+                        {short(count)}
+                      </span>
+                    </button>
+                    <button
+                      type="button"
+                      className="facet-exclude"
+                      aria-label={`Exclude ${facet.field} ${line(value) || "(none)"}`}
+                      aria-pressed={state === "out"}
+                      onClick={() => set(toggle(filter, facet.field, value, "out"))}
+                    >
+                      ×
+                    </button>
+                  </div>
+                );
+              })}
+              {facet.more && <div className="facet-row faint">the most frequent ones</div>}
+            </details>
+          );
+        })}
+    </aside>
+  );
+}
