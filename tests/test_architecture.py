@@ -26,7 +26,7 @@ PARTS: dict[str, set[str]] = {
     "debug": BASE | {"record", "act", "observe"},
     "server": BASE | {"record", "observe", "connect", "debug"},
     "testing": BASE | {"record"},
-    "clew": BASE | {"record"},
+    "clew": BASE | {"record", "connect"},
     "cli": BASE | {"clew", "record", "observe", "act", "connect", "debug", "server", "testing"},
 }
 

@@ -92,7 +92,7 @@ class _Arguments:
             fault("recording arguments")
 
 
-class _Steps:
+class Steps:
     """Makes a span current for the length of a step of a generator, and what the body left current for the next."""
 
     __slots__ = ("here", "token")
@@ -116,7 +116,7 @@ class _Steps:
 def _generator(function: Callable[..., Any], new: Callable[[tuple[Any, ...], dict[str, Any]], Span]) -> Callable[..., Any]:
     def wrapped(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         span = new(args, kwargs).start()
-        step = _Steps(span)
+        step = Steps(span)
         body = function(*args, **kwargs)
         resume, given = body.send, None
         try:
@@ -148,7 +148,7 @@ def _generator(function: Callable[..., Any], new: Callable[[tuple[Any, ...], dic
 def _async_generator(function: Callable[..., Any], new: Callable[[tuple[Any, ...], dict[str, Any]], Span]) -> Callable[..., Any]:
     async def wrapped(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         span = new(args, kwargs).start()
-        step = _Steps(span)
+        step = Steps(span)
         body = function(*args, **kwargs)
         resume, given = body.asend, None
         try:

@@ -19,6 +19,7 @@ COMMON: Final[Mapping[str, str]] = {
     "user": names.USER_ID,
     "agent": names.AGENT_NAME,
     "persona": names.PERSONA,
+    "chatmode": names.CHATMODE,
     "stage": names.STAGE,
     "operation": names.OPERATION,
 }

@@ -38,10 +38,16 @@ def plain(value: object) -> Any:
     return value
 
 
+_USAGE_BY_CALL: Final = frozenset({"pydantic_ai"})
+"""Libraries whose results give their usage by a method that only reads it."""
+
+
 def usage_of(value: object) -> object:
     """The usage object of a response; ``value`` itself when it is one already."""
     for name in ("usage", "usage_metadata", "usageMetadata"):
         found = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+        if callable(found) and type(value).__module__.partition(".")[0] in _USAGE_BY_CALL:
+            found = found()
         if found is not None and not callable(found):
             return plain(found)
     return plain(value)
@@ -55,7 +61,7 @@ def read(response: object) -> Response:
         return found
     messages, reasons = _outputs(body)
     values = {
-        names.RESPONSE_MODEL: _first(body, "model", "model_version", "modelVersion"),
+        names.RESPONSE_MODEL: _first(body, "model", "model_version", "modelVersion") or _first(_langchain(body), "model_name", "model"),
         names.RESPONSE_ID: _first(body, "id", "response_id", "responseId", "generation_id"),
         names.OUTPUT_MESSAGES: messages or None,
         names.RESPONSE_FINISH_REASONS: reasons or None,
@@ -147,7 +153,12 @@ def _tool_call(call: Any) -> Any:
     if not isinstance(function, Mapping):
         return call
     return _without_none(
-        {"type": "tool_call", "id": call.get("id"), "name": function.get("name"), "arguments": _parsed(function.get("arguments"))}
+        {
+            "type": "tool_call",
+            "id": call.get("id"),
+            "name": function.get("name"),
+            "arguments": parsed(function.get("arguments", function.get("args"))),
+        }
     )
 
 
@@ -206,7 +217,7 @@ _PARTS: Final[dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
             "type": "tool_call",
             "id": item.get("call_id") or item.get("id"),
             "name": item.get("name"),
-            "arguments": _parsed(item.get("arguments", item.get("input"))),
+            "arguments": parsed(item.get("arguments", item.get("input"))),
         },
     ),
     "function_call_output": lambda item: {"type": "tool_call_response", "id": item.get("call_id"), "response": item.get("output")},
@@ -282,12 +293,19 @@ def _outputs(body: Mapping[str, Any]) -> tuple[list[Any], list[str]]:
         add(output["message"], body.get("stopReason"))
     elif body.get("type") == "message" and "content" in body:  # Anthropic
         add({"role": body.get("role"), "content": body["content"]}, body.get("stop_reason"))
+    elif found := _langchain(body):
+        add({"content": body["content"], "tool_calls": body.get("tool_calls")}, _first(found, "finish_reason", "stop_reason"))
     elif isinstance(message := plain(body.get("message")), Mapping):  # Ollama, Cohere
         add(message, body.get("done_reason", body.get("finish_reason")))
     return messages, reasons
 
 
-def _parsed(arguments: Any) -> Any:
+def written(arguments: Any) -> str:
+    """Arguments as JSON text where the provider sent an object."""
+    return arguments if isinstance(arguments, str) else json.dumps(plain(arguments), default=str)
+
+
+def parsed(arguments: Any) -> Any:
     """Arguments as an object where the provider sent JSON text."""
     if isinstance(arguments, str) and arguments[:1] in ("{", "["):
         try:
@@ -299,6 +317,12 @@ def _parsed(arguments: Any) -> Any:
 
 def _without_none(part: Any) -> Any:
     return {key: value for key, value in part.items() if value is not None} if isinstance(part, dict) else part
+
+
+def _langchain(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What LangChain's message says of the answer it came with; empty for anything else."""
+    found = body.get("response_metadata")
+    return found if isinstance(found, Mapping) and "content" in body else {}
 
 
 def _first(body: Mapping[str, Any], *keys: str) -> str | None:

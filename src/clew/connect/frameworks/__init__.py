@@ -1,0 +1,1 @@
+"""Recording other people's libraries: ``clew.instrument("openai", "langgraph", ...)``."""

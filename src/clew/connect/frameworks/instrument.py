@@ -1,0 +1,134 @@
+"""``clew.instrument`` and ``clew.uninstrument``."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import threading
+from typing import Any, Final
+
+from clew.connect.frameworks.table import BY_NAME, TABLE, Library
+from clew.errors import ClewError, MissingExtra
+from clew.record import state
+from clew.record.guard import fault
+
+_lock: Final = threading.Lock()
+_instrumentors: Final[dict[str, Any]] = {}
+"""By the path of the instrumentor: LangChain's records LangGraph too."""
+_wanted: Final[dict[str, set[str]]] = {}
+"""Path of an instrumentor -> the names it was asked for."""
+
+
+class UnknownLibrary(ClewError, ValueError):
+    """A library that Clew cannot record."""
+
+
+class NotInstalled(MissingExtra):
+    """A library, or what records it, is not installed."""
+
+    def __init__(self, library: Library, missing: str, install: str) -> None:
+        ImportError.__init__(
+            self, f"clew.instrument({library.name!r}) needs the package {missing!r}, which is not installed; run: {install}"
+        )
+        self.package = missing
+        self.extra = library.extra or ""
+
+
+def instrument(*libraries: str) -> tuple[str, ...]:
+    """Record what these libraries do from here on: their spans nest in ours, and ours in theirs. A second time changes nothing.
+
+    :param libraries: names of docs/instrument.md; none: all of them that are installed together with what records them
+    :returns: the names that are recorded now, of those that were asked for; empty while recording is off
+    :raises UnknownLibrary: there is no such name
+    :raises NotInstalled: a library, or what records it, is not installed; says how to install it. Also a ``MissingExtra``
+    """
+    wanted = (
+        [_library(name) for name in dict.fromkeys(libraries)] if libraries else [library for library in TABLE if _missing(library) is None]
+    )
+    if state.is_off():
+        return ()
+    done = []
+    with _lock:
+        for library in wanted:
+            if (missing := _missing(library)) is not None:
+                raise missing
+            try:
+                _start(library)
+            except (ClewError, TypeError):
+                raise
+            except Exception:
+                if libraries:
+                    raise
+                fault(f"recording {library.name}")  # one that does not fit its library must not keep the others from being recorded
+                continue
+            done.append(library.name)
+    return tuple(done)
+
+
+def uninstrument(*libraries: str) -> tuple[str, ...]:
+    """Record them no longer; none named: all that are recorded.
+
+    :returns: the names that were recorded until now
+    :raises UnknownLibrary: there is no such name
+    """
+    done = []
+    with _lock:
+        for library in [_library(name) for name in libraries] if libraries else TABLE:
+            names = _wanted.get(library.instrumentor, set())
+            if library.name not in names:
+                continue
+            names.discard(library.name)
+            done.append(library.name)
+            if not names:
+                del _wanted[library.instrumentor]
+                _instrumentors.pop(library.instrumentor).uninstrument()
+    return tuple(done)
+
+
+def instrumented() -> tuple[str, ...]:
+    """The names that are recorded now."""
+    return tuple(library.name for library in TABLE if library.name in _wanted.get(library.instrumentor, ()))
+
+
+def _library(name: str) -> Library:
+    folded = name.lower().replace("-", "_")
+    if folded in BY_NAME:
+        return BY_NAME[folded]
+    near = difflib.get_close_matches(folded, BY_NAME, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(BY_NAME)}"
+    raise UnknownLibrary(
+        f"clew.instrument knows no library {name!r}; {hint} Any other OpenTelemetry instrumentation can be given tracer_provider=clew.tracer_provider()"
+    )
+
+
+def _missing(library: Library) -> NotInstalled | None:
+    """What has to be installed first, or None."""
+    if not _is_there(library.module):
+        return NotInstalled(library, library.distribution, f"pip install {library.distribution}")
+    module = library.instrumentor.partition(":")[0]
+    if not _is_there(module) or not _is_there("opentelemetry.trace" if library.dialect != "clew" else module):
+        return NotInstalled(library, library.package, library.install)
+    return None
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _start(library: Library) -> None:
+    path = library.instrumentor
+    if path not in _instrumentors:
+        module, _, kind = path.partition(":")
+        made = getattr(importlib.import_module(module), kind)()
+        if library.dialect == "clew":
+            made.instrument()
+        else:
+            from clew.record.control import tracer_provider
+
+            made.instrument(tracer_provider=tracer_provider())
+        _instrumentors[path] = made
+    _wanted.setdefault(path, set()).add(library.name)

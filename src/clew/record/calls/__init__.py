@@ -1,0 +1,1 @@
+"""Model calls of any function or client: recorded, tried again, and handed to the next model."""
