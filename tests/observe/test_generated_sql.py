@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from clew.observe.store import schema
+from clew.observe.store.schema import Placement
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
@@ -36,17 +37,24 @@ def test_the_generated_sql_is_what_was_reviewed() -> None:
     assert changed == [], "if the change is meant: python tests/observe/test_generated_sql.py"
 
 
-def test_every_part_is_filled_in_and_the_cluster_is_a_parameter() -> None:
+def test_every_part_is_filled_in() -> None:
     assert [name for name, text in generated().items() if "${" in text] == []
-    clustered = {
-        name: statement
-        for name, _, statements in schema.files(replicated="Replicated", on_cluster="ON CLUSTER 'main'")
-        for statement in statements
-    }
-    assert all("ON CLUSTER 'main'" in statement for statement in clustered.values())
-    merging = [name for name, statement in clustered.items() if "MergeTree" in statement]
-    assert len(merging) >= 8
-    assert [name for name in merging if not re.search(r"ENGINE = Replicated\w*MergeTree", clustered[name])] == []
+
+
+def test_in_a_cluster_every_kept_table_is_replicated_and_reached_through_one_that_spreads_it() -> None:
+    made = {file.name: file.statements for file in schema.files(Placement("main"))}
+    assert [name for name, statements in made.items() for statement in statements if "ON CLUSTER 'main'" not in statement] == []
+    kept = {name: statements for name, statements in made.items() if any("MergeTree" in statement for statement in statements)}
+    assert len(kept) >= 8
+    for name, statements in kept.items():
+        table = name.removesuffix(".sql").lstrip("0123456789_")
+        shard, spread = statements
+        assert re.search(
+            rf"CREATE TABLE IF NOT EXISTS {table}_shard ON CLUSTER 'main' \(.* ENGINE = Replicated\w*MergeTree", shard, re.DOTALL
+        )
+        assert spread.startswith(f"CREATE TABLE IF NOT EXISTS {table} ON CLUSTER 'main' AS {table}_shard ENGINE = Distributed('main', ")
+        by_trace = re.search(r"^    trace_id ", shard, re.MULTILINE) is not None
+        assert spread.endswith("sipHash64(trace_id))") == by_trace
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import pytest
 from clew.observe.query.runs import runs
 from clew.observe.store import store as store_module
 from clew.observe.store import upgrade
+from clew.observe.store.engine import Embedded
 from clew.observe.store.format import SCHEMA
 from clew.observe.store.prices import refresh_prices
 from clew.observe.store.settle import settle
@@ -77,7 +78,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory, otlp: Any) -> tuple[list[
 def write_earlier(data_dir: Path, schema: int, made: list[tuple[str, int, bytes]], *, settled: list[Any], conflicts: list[Any]) -> None:
     """The directory as a program of that schema left it."""
     (data_dir / "store").mkdir(parents=True)
-    client = store_module._connect(f"chdb://{(data_dir / 'store').as_posix()}", data_dir)
+    client = Embedded(data_dir).connect()
     for statement in (SCHEMAS / f"{schema}.sql").read_text().split(";\n"):
         if statement.strip():
             client.command(statement)

@@ -11,7 +11,7 @@ from clew import settings
 from clew.errors import MalformedRecord, StoreUnavailable
 from clew.observe.ingest.collector import Collector
 from clew.observe.ingest.wal import LogFull
-from clew.observe.store.store import Encoding
+from clew.observe.store.engine import Encoding
 from clew.server.bodies import BodyError, Room, decompress
 from clew.wire.check import Checked, check_json, check_protobuf
 from clew.wire.otlp import Signal

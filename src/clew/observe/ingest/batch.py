@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from clew.errors import StoreError, StoreUnavailable
 from clew.observe.ingest import quarantine
+from clew.observe.store.engine import Encoding
 from clew.observe.store.prices import refresh_prices
 from clew.observe.store.settle import settle
-from clew.observe.store.store import Encoding, Store, Stored
+from clew.observe.store.store import Store, Stored
 from clew.wire.check import Checked, canonical_json, stamp_json, stamp_protobuf
 from clew.wire.otlp import Signal
 

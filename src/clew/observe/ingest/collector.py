@@ -25,9 +25,10 @@ from clew.observe.ingest.account import Account, Line
 from clew.observe.ingest.batch import Batch, Numbered, Refused
 from clew.observe.ingest.wal import Frame, Log, Position
 from clew.observe.store import merges
+from clew.observe.store.engine import Encoding
 from clew.observe.store.prices import refresh_prices
 from clew.observe.store.settle import settle
-from clew.observe.store.store import Encoding, Store
+from clew.observe.store.store import Store
 from clew.wire.check import Checked
 
 BATCH_BYTES = 24 << 20
@@ -240,7 +241,8 @@ class Collector:
                 self._saved_at = time.monotonic()
 
     def _checkpoint(self) -> None:
-        sync_file_system(self._store.data_dir)
+        if self._store.engine.is_own:
+            sync_file_system(self._store.data_dir)
         self._account.save(self._done)
         self._log.forget(self._done)
         self._saved_at = time.monotonic()

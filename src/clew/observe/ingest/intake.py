@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from clew.errors import StoreError
 from clew.observe.ingest.batch import Batch, Numbered
 from clew.observe.store import merges
+from clew.observe.store.engine import Encoding
 from clew.observe.store.prices import refresh_prices
 from clew.observe.store.settle import settle
-from clew.observe.store.store import Encoding, Store
+from clew.observe.store.store import Store
 from clew.wire.check import Checked
 from clew.wire.otlp import TRACES, Signal
 

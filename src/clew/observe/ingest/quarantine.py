@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from clew.errors import NotFound
-from clew.observe.store.store import Encoding
+from clew.observe.store.engine import Encoding
 from clew.wire.check import Checked
 from clew.wire.otlp import SIGNALS, Signal
 from clew.wire.whole import write_whole

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import msgspec
 
 from clew.errors import StoreUnavailable
-from clew.observe.store.store import Encoding
+from clew.observe.store.engine import Encoding
 
 MARK = b"clewlog1"
 SEGMENT_BYTES = 64 << 20

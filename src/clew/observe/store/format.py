@@ -43,16 +43,28 @@ class Format:
             raise StoreUnavailable(
                 f"{path} is damaged; restore it, or move the directory {data_dir / 'store'} away and import again"
             ) from None
+        return cls.of(schema, found.get("written_by", ""), made, where=str(data_dir))
+
+    @classmethod
+    def of(cls, schema: int, written_by: str, made: dict[str, str], *, where: str) -> Format:
+        """
+        :raises StoreNewer: it is of a newer version
+        """
         if schema > SCHEMA:
             raise StoreNewer(
-                f"{data_dir} was written by Clew {found.get('written_by', 'of a later version')} (schema {schema}); "
+                f"{where} was written by Clew {written_by or 'of a later version'} (schema {schema}); "
                 f"this is Clew {version('clew')} (schema {SCHEMA}): upgrade it, or choose another directory with --data-dir"
             )
         return cls(schema, made)
 
+    def row(self) -> tuple[int, str, dict[str, str]]:
+        """Its schema, who writes it, and what is made."""
+        return self.schema, version("clew"), self.made
+
     def write(self, data_dir: Path) -> None:
         """Whole or not at all."""
-        keep(data_dir / NAME, json.dumps({"schema": self.schema, "written_by": version("clew"), "made": self.made}) + "\n")
+        schema, written_by, made = self.row()
+        keep(data_dir / NAME, json.dumps({"schema": schema, "written_by": written_by, "made": made}) + "\n")
 
 
 def keep(path: Path, text: str) -> None:

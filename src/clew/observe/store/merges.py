@@ -18,6 +18,8 @@ def hold(store: Store) -> bool:
     It does not when merges are running (stopping them would throw their work away, and a large one would never come to its end beside a
     steady trickle of spans) or are overdue. A conflict that is merged away meanwhile is not counted; the later version counts all the same.
     """
+    if not store.engine.is_own:
+        return False
     if store.value("SELECT count() FROM system.merges WHERE database = currentDatabase()") or overdue(store):
         return False
     store.command("SYSTEM STOP MERGES")

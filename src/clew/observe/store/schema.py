@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from importlib import resources
 from string import Template
@@ -18,6 +19,44 @@ DAY = "toDate(fromUnixTimestamp64Nano(toInt64(arrival_ns)), 'UTC')"
 LATER = (METRICS,)
 """Signals that few send. What takes one in is made when its first record comes: its SQL is larger than many a store."""
 
+ON_DEMAND = ("totals",)
+"""Words in the names of files whose tables are made when somebody first asks for what they hold."""
+
+
+class Placement(NamedTuple):
+    """How the tables lie: on one server, or over the shards and replicas of a cluster."""
+
+    cluster: str = ""
+
+    @property
+    def replicated(self) -> str:
+        return "Replicated" if self.cluster else ""
+
+    @property
+    def on_cluster(self) -> str:
+        return f"ON CLUSTER '{self.cluster}'" if self.cluster else ""
+
+    def statements(self, statement: str) -> list[str]:
+        """Those that make what a statement makes. In a cluster a table that is kept is one on each shard, named ``..._shard``, behind one
+        that passes rows on by their trace, so that all of a trace is on one shard; by the table's key where there is no trace."""
+        table = re.search(r"CREATE TABLE IF NOT EXISTS (\w+) ", statement)
+        if not self.cluster or table is None or "MergeTree" not in statement:
+            return [statement]
+        name = table[1]
+        key = "trace_id" if re.search(r"^    trace_id ", statement, re.MULTILINE) else _KEY.findall(statement)[0]
+        shard = statement.replace(table[0], f"CREATE TABLE IF NOT EXISTS {name}_shard ")
+        distributed = (
+            f"CREATE TABLE IF NOT EXISTS {name} {self.on_cluster} AS {name}_shard "
+            f"ENGINE = Distributed('{self.cluster}', currentDatabase(), {name}_shard, sipHash64({key}))"
+        )
+        return [shard, distributed]
+
+
+ONE_SERVER = Placement()
+
+_KEY = re.compile(r"ORDER BY \(?(\w+)")
+"""The first column of a table's key."""
+
 
 class File(NamedTuple):
     """A table or view."""
@@ -30,6 +69,15 @@ class File(NamedTuple):
     def takes_in(self, signal: Signal) -> bool:
         """Whether only records of this signal need it."""
         return f"_{signal.name}_" in self.name
+
+    def holds(self, word: str) -> bool:
+        """Whether it is one of those that ON_DEMAND names by this word."""
+        return self.name.removesuffix(".sql").endswith(f"_{word}")
+
+    @property
+    def is_later(self) -> bool:
+        """Whether a new store does without it."""
+        return any(map(self.takes_in, LATER)) or any(map(self.holds, ON_DEMAND))
 
 
 VIEW_ORDER = ("spans", "contents", "model_calls", "tool_calls", "runs", "sessions", "messages", "decisions", "logs", "points")
@@ -66,12 +114,12 @@ def _first_hash(keys: tuple[str, ...]) -> str:
     return f"multiIf({cases}, 0)"
 
 
-def parts(*, replicated: str = "", on_cluster: str = "") -> dict[str, str]:
+def parts(placement: Placement) -> dict[str, str]:
     """What the .sql files name with ``$``. Engine and ON CLUSTER are parameters of the one set."""
     public = [column.name for column in COLUMNS]
     generated = {
-        "replicated": replicated,
-        "on_cluster": on_cluster,
+        "replicated": placement.replicated,
+        "on_cluster": placement.on_cluster,
         "second": normalise.SECOND,
         "day": DAY,
         "value_type": normalise.VALUE_TYPE_SQL,
@@ -108,19 +156,19 @@ def select_runs(of_runs: str) -> str:
     return Template(text.partition(" AS\n")[2]).substitute(of_runs=f"WHERE {of_runs}")
 
 
-def files(*, replicated: str = "", on_cluster: str = "") -> Iterator[File]:
+def files(placement: Placement = ONE_SERVER) -> Iterator[File]:
     """Each table and view, in the order they are made.
 
     Tables are made once. Materialized views are dropped and made anew when their text changes, plain views replaced.
     """
-    generated = parts(replicated=replicated, on_cluster=on_cluster)
+    generated = parts(placement)
     root = resources.files("clew.observe.store")
     tables = sorted((entry.name, entry.read_text()) for entry in (root / "sql").iterdir() if entry.name.endswith(".sql"))
     views = [(f"{name}.sql", (root / "views" / f"{name}.sql").read_text()) for name in VIEW_ORDER]
     for name, text in tables + views:
         statement = Template(text).substitute(generated)
-        statements = [statement]
+        statements = placement.statements(statement)
         if "CREATE MATERIALIZED VIEW" in statement or "ENGINE = Null" in statement:
             kind = "VIEW" if "MATERIALIZED VIEW" in statement else "TABLE"
-            statements.insert(0, f"DROP {kind} IF EXISTS {name.removesuffix('.sql').lstrip('0123456789_')} {on_cluster} SYNC")
+            statements.insert(0, f"DROP {kind} IF EXISTS {name.removesuffix('.sql').lstrip('0123456789_')} {placement.on_cluster} SYNC")
         yield File(name, hashlib.sha256(statement.encode()).hexdigest()[:16], statements)

@@ -1,9 +1,7 @@
-"""The store: one ClickHouse, embedded (chdb) in a data directory that one process owns."""
+"""The store: one ClickHouse, embedded in a data directory that one process owns, or remote (engine.py)."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,18 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from clew.cost.prices import PriceBook
-from clew.errors import MissingExtra, StoreError, StoreUnavailable
+from clew.errors import StoreError, StoreUnavailable
 from clew.observe.store import schema
-from clew.observe.store.format import SCHEMA, Format, keep
+from clew.observe.store.engine import Encoding, Engine, engine_of, first_line
+from clew.observe.store.format import SCHEMA, Format
 from clew.observe.store.lock import Lock
 from clew.observe.store.turns import Turns
 from clew.observe.store.upgrade import UPGRADES
-from clew.wire.otlp import Signal, proto_schema
+from clew.wire.otlp import Signal
 
 if TYPE_CHECKING:
+    from clew.observe.store.totals import Totals
     from clickhouse_connect.driver.client import Client
     from clickhouse_connect.driver.query import QueryResult
     from numpy.typing import NDArray
@@ -32,7 +32,6 @@ COMPACT_ROWS = 100_000
 REMOVAL_S = 5.0
 """Longest wait for the removal of replaced parts when the store is closed."""
 
-Encoding = Literal["protobuf", "json"]
 _FORMATS: dict[Encoding, str] = {"protobuf": "ProtobufSingle", "json": "JSONEachRow"}
 
 
@@ -52,8 +51,10 @@ class Store:
     What is inserted survives kill -9 of the process from the moment insert() returns.
     """
 
-    def __init__(self, data_dir: Path, lock: Lock, prices: Path | None) -> None:
+    def __init__(self, engine: Engine, data_dir: Path, lock: Lock, prices: Path | None) -> None:
+        self.engine = engine
         self.data_dir = data_dir
+        """What is beside the tables: the write-ahead log, the spool, the quarantine; and the tables, when they are embedded."""
         self.prices = prices
         """Price override file, if any."""
         self.ingesting = Turns()
@@ -61,15 +62,14 @@ class Store:
         self.on_stored: list[Callable[[Stored], None]] = []
         """Each is told of every batch of records once it is stored, in the thread that stored it: it must be quick, and not raise."""
         self._lock = lock
-        # As a file: given as text, the engine would cache it in the working directory of whoever runs this.
-        self._proto = data_dir / "otlp.proto"
-        self._url = f"chdb://{(data_dir / 'store').as_posix()}"
         self._handles: list[Client] = []
         self._local = threading.local()
         self._made: dict[str, str] = {}
         self._making = threading.Lock()
         self._ready: set[str] = set()
         """Signals of schema.LATER that can be taken in."""
+        self.totals: Totals | None = None
+        """Metrics of everything stored, once somebody has asked for them (totals.py)."""
         self._written = False
         self._book: tuple[int, PriceBook] | None = None
         self.workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="clew-insert")
@@ -78,14 +78,16 @@ class Store:
         """Threads for a second query beside a first; apart from those that insert, so that no question waits for an import."""
 
     @classmethod
-    def open(cls, data_dir: Path, *, prices: Path | None = None, wait_s: float = 0.0) -> Store:
-        """Opens (creating and migrating if needed) the embedded store of ``data_dir`` and takes its lock.
+    def open(cls, data_dir: Path, *, url: str = "", prices: Path | None = None, wait_s: float = 0.0) -> Store:
+        """Opens (creating and migrating if needed) the store of ``data_dir`` and takes its lock.
 
+        :param url: address of a ClickHouse server that has the tables; none: they are embedded in the data directory
         :param prices: price override file; default: ``prices.toml`` in the data directory, if it exists
         :param wait_s: how long to wait for a process that owns the directory
         :raises StoreBusy: another process owns it; the message names the process
         :raises StoreNewer: it was written by a newer version
-        :raises StoreUnavailable: disk, permissions or damage, with the path and the reason
+        :raises StoreUnavailable: disk, permissions, damage, or a server that does not answer, with the place and the reason
+        :raises SettingError: ``url`` is no address of a store
         """
         data_dir = data_dir.expanduser().resolve()
         try:
@@ -94,9 +96,10 @@ class Store:
         except OSError as error:
             raise StoreUnavailable(f"data directory {data_dir} cannot be used: {error.strerror}; choose another with --data-dir") from None
         try:
-            found = Format.read(data_dir)
+            engine = engine_of(url, data_dir)
+            found = engine.read_format()
             default = data_dir / "prices.toml"
-            store = cls(data_dir, lock, prices or (default if default.exists() else None))
+            store = cls(engine, data_dir, lock, prices or (default if default.exists() else None))
             try:
                 store._migrate(found)
             except BaseException:
@@ -131,11 +134,16 @@ class Store:
         """Adds to the note on who owns the data directory, which a second process is shown."""
         self._lock.describe(**more)
 
+    @property
+    def connections(self) -> int:
+        """How many handles of the engine are open."""
+        return len(self._handles)
+
     def client(self) -> Client:
         """This thread's handle of the engine."""
         handle: Client | None = getattr(self._local, "handle", None)
         if handle is None:
-            handle = _connect(self._url, self.data_dir)
+            handle = self.engine.connect()
             self._local.handle = handle
             self._handles.append(handle)
         return handle
@@ -147,9 +155,7 @@ class Store:
 
         :raises StoreError: the engine refuses; the message is its own
         """
-        settings = dict(_INSERT_SETTINGS)
-        if encoding == "protobuf":
-            settings["format_schema"] = f"{self._proto}:{signal.request}"
+        settings = _INSERT_SETTINGS | self.engine.insert_settings(signal, encoding)
         with engine_errors():
             if signal in schema.LATER:
                 self._make_way_for(signal)
@@ -184,7 +190,10 @@ class Store:
         return list(self.query(sql, parameters).named_results())
 
     def compact(self) -> None:
-        """Merges what is small enough to be merged at once; the rest is merged in the background while the store is open."""
+        """Merges what is small enough to be merged at once; the rest is merged in the background while the store is open. What others use
+        too is left to its server."""
+        if not self.engine.is_own:
+            return
         self._written = True
         for table, rows, parts in self.query(
             "SELECT table, sum(rows), count() FROM system.parts WHERE active AND database = currentDatabase() GROUP BY table"
@@ -208,11 +217,8 @@ class Store:
         """A handle of its own for a user's query, with these engine settings. The engine refuses what writes, reads files or opens
         connections, and any change of a setting: ``readonly`` cannot be taken back, so the handle is not used again."""
         with engine_errors():
-            client = _connect(self._url, self.data_dir)
+            client = self.engine.read_only(limits)
             try:
-                for name, value in limits.items():
-                    client.command(f"SET {name} = '{value}'")
-                client.command("SET readonly = 1")
                 yield client
             finally:
                 client.close()
@@ -247,11 +253,13 @@ class Store:
             client = self.client()
             for before, _ in upgrades:
                 before(client)
-            self._make(file for file in schema.files() if file.name in found.made or not any(map(file.takes_in, schema.LATER)))
+            self._make(file for file in self._files() if file.name in found.made or not file.is_later)
             for _, after in upgrades:
                 after(client)
-        keep(self._proto, proto_schema())
-        Format(made=self._made).write(self.data_dir)
+        self.engine.write_format(Format(made=self._made))
+
+    def _files(self) -> Iterator[schema.File]:
+        return schema.files(self.engine.placement)
 
     def _make(self, files: Iterable[schema.File]) -> None:
         changed = [file for file in files if self._made.get(file.name) != file.digest]
@@ -260,11 +268,21 @@ class Store:
                 self.client().command(statement)
         self._made = {**self._made, **{file.name: file.digest for file in changed}}
 
+    def has(self, word: str) -> bool:
+        """Whether the tables of schema.ON_DEMAND are made that have this word in their files' names."""
+        return any(name.removesuffix(".sql").endswith(f"_{word}") for name in self._made)
+
+    def make(self, word: str) -> None:
+        """Makes them. Idempotent."""
+        with self._making, engine_errors():
+            self._make(file for file in self._files() if file.holds(word))
+            self.engine.write_format(Format(made=self._made))
+
     def _make_way_for(self, signal: Signal) -> None:
         with self._making:
             if signal.name not in self._ready:
-                self._make(file for file in schema.files() if file.takes_in(signal))
-                Format(made=self._made).write(self.data_dir)
+                self._make(file for file in self._files() if file.takes_in(signal))
+                self.engine.write_format(Format(made=self._made))
                 self._ready.add(signal.name)
 
 
@@ -277,48 +295,34 @@ _INSERT_SETTINGS: dict[str, Any] = {
 }
 
 
-def _connect(url: str, data_dir: Path) -> Client:
-    try:
-        import chdb  # noqa: F401 - named in the error below when it is missing
-        import clickhouse_connect
-    except ImportError as error:
-        raise MissingExtra("The store", error.name or "chdb", "server") from None
-    try:
-        return clickhouse_connect.get_client(dsn=url)
-    except Exception as error:
-        free = shutil.disk_usage(data_dir).free
-        raise StoreUnavailable(
-            f"{data_dir} cannot be opened ({free >> 20} MiB free, writable: {os.access(data_dir, os.W_OK)}): {_first_line(error)}"
-        ) from None
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:1000]
-
-
-_UNAVAILABLE = (
+_DISK = (
     *("NOT_ENOUGH_SPACE", "No space left", "Read-only file system", "File too large", "errno: 5", "errno: 27", "errno: 28", "errno: 30"),
     *("CANNOT_WRITE_TO_FILE_DESCRIPTOR", "CANNOT_OPEN_FILE", "CANNOT_FSYNC", "CANNOT_CREATE_DIRECTORY", "TABLE_IS_READ_ONLY"),
     *("TOO_MANY_PARTS", "QUERY_WAS_CANCELLED", "ABORTED"),
+)
+_SERVER = (
+    *("TOO_MANY_SIMULTANEOUS_QUERIES", "NETWORK_ERROR", "SOCKET_TIMEOUT", "ALL_CONNECTION_TRIES_FAILED", "KEEPER_EXCEPTION"),
+    *("UNKNOWN_STATUS_OF_INSERT", "AUTHENTICATION_FAILED"),
 )
 """What the engine says when the fault is not with the records: the same insert may well succeed later."""
 
 
 @contextmanager
 def engine_errors() -> Iterator[None]:
-    """Turns the engine's exceptions into StoreError, disk trouble into StoreUnavailable."""
+    """Turns the engine's exceptions into StoreError; trouble with the disk or the way to the server into StoreUnavailable."""
     try:
         yield
     except StoreError:
         raise
     except Exception as error:
-        from clickhouse_connect.driver.exceptions import ClickHouseError
+        from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 
         if not isinstance(error, ClickHouseError | RuntimeError | ValueError):
             raise
-        text = _first_line(error)
-        if any(sign in str(error) for sign in _UNAVAILABLE):
+        text = first_line(error)
+        if isinstance(error, OperationalError) or any(sign in str(error) for sign in _SERVER):
+            raise StoreUnavailable(f"the store's server does not do it: {text}; run it again later: nothing is taken twice") from None
+        if any(sign in str(error) for sign in _DISK):
             raise StoreUnavailable(
                 f"the store cannot be written: {text}; free some space, then run it again: nothing is taken twice"
             ) from None
