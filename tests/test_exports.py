@@ -9,7 +9,7 @@ import clew
 NAMES = [
     *("Processor", "Refused", "Span", "Stats", "Usage", "agent", "attached", "current_span", "decision", "embedding", "evaluation"),
     *("execution", "flush", "gate", "git", "init", "llm", "memory", "message", "node", "propagate", "retrieval", "shutdown", "span"),
-    *("BudgetExceeded", "GateFailed", "LoopDetected", "budget", "runaway"),
+    *("BudgetExceeded", "GateFailed", "LoopDetected", "budget", "checks", "runaway"),
     *("MetricsServer", "metric", "metrics_collector", "serve_metrics"),
     *("stats", "task", "tool", "traceparent", "tracer_provider", "workflow"),
 ]

@@ -10,7 +10,6 @@ from clew.record.instruments.functions import (
     embedding,
     evaluation,
     execution,
-    gate,
     git,
     llm,
     memory,
@@ -22,6 +21,7 @@ from clew.record.instruments.functions import (
     tool,
     workflow,
 )
+from clew.record.instruments.gates.gate import gate
 from clew.record.processor import Processor, Refused
 from clew.record.propagation import attached, propagate, traceparent
 from clew.record.span import Span
@@ -29,6 +29,7 @@ from clew.record.stats import Stats
 
 if TYPE_CHECKING:
     from clew.model.usage import Usage
+    from clew.record.instruments.gates import checks
     from clew.record.limits.blocks import budget, runaway
     from clew.record.metrics.endpoint import MetricsServer, metrics_collector, serve_metrics
     from clew.record.metrics.handles import metric
@@ -46,6 +47,7 @@ __all__ = [
     "agent",
     "attached",
     "budget",
+    "checks",
     "current_span",
     "decision",
     "embedding",
@@ -80,6 +82,7 @@ _LATER = {
     "MetricsServer": "clew.record.metrics.endpoint",
     "Usage": "clew.model.usage",
     "budget": "clew.record.limits.blocks",
+    "checks": "clew.record.instruments.gates.checks",
     "metric": "clew.record.metrics.handles",
     "metrics_collector": "clew.record.metrics.endpoint",
     "runaway": "clew.record.limits.blocks",
@@ -93,4 +96,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_LATER[name]), name)
+    module = import_module(_LATER[name])
+    return module if module.__name__.endswith(f".{name}") else getattr(module, name)

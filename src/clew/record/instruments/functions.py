@@ -71,7 +71,6 @@ embedding: Final = _function(ModelSpan, table.EMBEDDING, "A call of an embedding
 git: Final = _function(Span, table.GIT, "A git operation; ``commit=``, ``branch=``.")
 task: Final = _function(Span, table.TASK, "A task that is handed out and completed.")
 execution: Final = _function(Span, table.EXECUTION, "Code or a command that is executed.")
-gate: Final = _function(Span, table.GATE, "A gate: a check or an approval that lets a run go on.")
 evaluation: Final = _function(Span, table.EVALUATION, "A judgement of something that was done.")
 
 _CLASSES: Final[dict[Kind | None, type[Span]]] = {"llm": LlmSpan, "agent": ModelSpan, "embedding": ModelSpan, "decision": DecisionSpan}

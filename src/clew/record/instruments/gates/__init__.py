@@ -1,0 +1,1 @@
+"""Quality gates: checks that a run must pass, or that it is told about."""
