@@ -186,7 +186,7 @@ _SCHEMA: dict[str, dict[str, tuple[int, str | Writer]]] = {
     "Resources": {"resource": (1, "Resource"), "scopeSpans": (2, "Scopes"), "scopeLogs": (2, "Scopes")},
     "Resource": {"attributes": (1, "KeyValue")},
     "Scopes": {"scope": (1, "Scope"), "spans": (2, "Span"), "logRecords": (2, "Log")},
-    "Scope": {"name": (1, _text), "version": (2, _text)},
+    "Scope": {"name": (1, _text), "version": (2, _text), "attributes": (3, "KeyValue")},
     "Span": {
         "traceId": (1, _hex),
         "spanId": (2, _hex),

@@ -22,7 +22,7 @@ from clew.wire import bundle
 pytestmark = pytest.mark.needs("chdb", "zstandard")
 
 VIEWS = {
-    "spans": "sender, arrival_time, attribute_types, contents, content_types, event_attributes",
+    "spans": "sender, arrival_time, attribute_types, contents, content_types",
     "logs": "sender",
     "contents": "",
     "messages": "",
@@ -70,12 +70,18 @@ VALUES: dict[str, Any] = {
 
 
 def test_every_value_has_its_type_after_export_and_import(store: Any, otlp: Any, made: Path, tmp_path: Path) -> None:
-    event = {"timeUnixNano": str(otlp.START), "name": "said", "attributes": otlp.attributes({"a": "b"})}
-    link = {"traceId": otlp.trace_id(8), "spanId": otlp.span_id(9), "attributes": otlp.attributes({"c": "d"})}
+    event = {"timeUnixNano": str(otlp.START), "name": "said", "attributes": otlp.attributes(VALUES)}
+    link = {"traceId": otlp.trace_id(8), "spanId": otlp.span_id(9), "attributes": otlp.attributes(VALUES)}
     rich = otlp.span(1, attributes=VALUES, events=[event], links=[link], traceState="k=v", kind=3, status={"code": 2, "message": "no"})
-    otlp.take(store, otlp.lines(otlp.traces(rich, otlp.span(2, 1, 1, endTimeUnixNano="0")), otlp.traces(otlp.span(3, 2))))
+    resource = {"service.name": "program"} | VALUES
+    scope = {"name": "test", "version": "1", "attributes": otlp.attributes(VALUES)}
+    request = otlp.traces(rich, otlp.span(2, 1, 1, endTimeUnixNano="0"), resource=resource)
+    request["resourceSpans"][0]["scopeSpans"][0]["scope"] = scope
+    otlp.take(store, otlp.lines(request, otlp.traces(otlp.span(3, 2))))
     for body in ("text", 5, 2.0, True, {"a": [1]}):
-        otlp.take(store, otlp.lines(otlp.logs(otlp.log(body, {"n": 1}, traceId=otlp.trace_id(1), spanId=otlp.span_id(1)))))
+        logs = otlp.logs(otlp.log(body, {"n": 1}, traceId=otlp.trace_id(1), spanId=otlp.span_id(1)), resource=resource)
+        logs["resourceLogs"][0]["scopeLogs"][0]["scope"] = scope
+        otlp.take(store, otlp.lines(logs))
     before = picture(store, otlp.trace_id(1))
     attributes = span_attributes(store, otlp.trace_id(1), otlp.span_id(1))
     shape = trace(store, otlp.trace_id(1))

@@ -25,10 +25,10 @@ EARLIER = tuple(range(1, SCHEMA))
 DAY = 86_400_000_000_000
 
 FIGURES = (
-    "SELECT * EXCEPT (arrival_time, sender) FROM spans ORDER BY trace_id, span_id",
+    "SELECT * EXCEPT (arrival_time, sender, resource_types) FROM spans ORDER BY trace_id, span_id",  # types of resources are kept since schema 3
     "SELECT * FROM contents ORDER BY trace_id, span_id, key",
     "SELECT * FROM model_calls ORDER BY trace_id, span_id",
-    "SELECT * FROM logs ORDER BY trace_id, time_ns, body",
+    "SELECT * EXCEPT resource_types FROM logs ORDER BY trace_id, time_ns, body",
     "SELECT trace_id, span_id, replaced_hash FROM conflicts FINAL ORDER BY ALL",
     "SELECT trace_id, min(first_ns), max(last_ns) FROM traces GROUP BY trace_id ORDER BY trace_id",
 )

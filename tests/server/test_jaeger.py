@@ -35,15 +35,17 @@ def get(client: Any) -> Get:
 def shop(otlp: Any) -> bytes:
     """Trace 1: web (1) calls billing (2), which fails after an event and links to trace 9. Trace 2: web alone, in 1975."""
     event = {"timeUnixNano": str(otlp.START + 2_500_000_000), "name": "retry", "attributes": otlp.attributes({"attempt": 2})}
-    link = {"traceId": otlp.trace_id(9), "spanId": otlp.span_id(9), "attributes": otlp.attributes({"reason": "batch"})}
+    link = {"traceId": otlp.trace_id(9), "spanId": otlp.span_id(9), "attributes": otlp.attributes({"reason": "batch", "share": 0.25})}
     values = {"http.status_code": 500, "cached": True, "ratio": 0.5, "big": 1 << 60, "list": ["a", 1], "prompt": "x" * 2000}
-    web = {"service.name": "web/shop", "host": "h1"}
+    web = {"service.name": "web/shop", "host": "h1", "process.pid": 77}
     failed = {"status": {"code": 2, "message": "no"}, "events": [event], "links": [link], "kind": 2}
+    billing = otlp.traces(otlp.span(2, 1, 1, attributes=values, name="charge", **failed), resource={"service.name": "billing"}, scope="pay")
+    billing["resourceSpans"][0]["scopeSpans"][0]["scope"]["attributes"] = otlp.attributes({"region": "eu", "sharded": True})
     old = otlp.span(3, 2, name="visit", startTimeUnixNano=str(157_766_400 * otlp.SECOND), endTimeUnixNano=str(157_766_402 * otlp.SECOND))
     return bytes(
         otlp.lines(
             otlp.traces(otlp.span(1, name="visit", kind=3), resource=web),
-            otlp.traces(otlp.span(2, 1, 1, attributes=values, name="charge", **failed), resource={"service.name": "billing"}, scope="pay"),
+            billing,
             otlp.traces(old, resource=web),
         )
     )
@@ -94,6 +96,8 @@ def test_a_trace_has_jaegers_shape(get: Get, sold: Any) -> None:
                             tag("error", "bool", True),
                             tag("otel.status_description", "string", "no"),
                             tag("otel.scope.name", "string", "pay"),
+                            tag("region", "string", "eu"),
+                            tag("sharded", "bool", True),
                             tag("http.status_code", "int64", 500),
                             tag("cached", "bool", True),
                             tag("ratio", "float64", 0.5),
@@ -101,16 +105,15 @@ def test_a_trace_has_jaegers_shape(get: Get, sold: Any) -> None:
                             tag("list", "string", '["a",1]'),
                             tag("prompt", "string", "x" * 2000),
                             tag("reason", "string", "batch"),
+                            tag("share", "float64", 0.25),
                         ],
-                        "logs": [
-                            {"timestamp": start + 500_000, "fields": [tag("event", "string", "retry"), tag("attempt", "string", "2")]}
-                        ],
+                        "logs": [{"timestamp": start + 500_000, "fields": [tag("event", "string", "retry"), tag("attempt", "int64", 2)]}],
                         "processID": "p2",
                         "warnings": None,
                     },
                 ],
                 "processes": {
-                    "p1": {"serviceName": "web/shop", "tags": [tag("host", "string", "h1")]},
+                    "p1": {"serviceName": "web/shop", "tags": [tag("host", "string", "h1"), tag("process.pid", "int64", 77)]},
                     "p2": {"serviceName": "billing", "tags": []},
                 },
                 "warnings": None,
@@ -158,7 +161,11 @@ FOUND: list[tuple[dict[str, Any], bool]] = [
     ({"tag": "otel.scope.name:pay"}, True),
     ({"tag": "list:" + '["a",1]'}, True),
     ({"tag": "prompt:" + "x" * 2000}, True),
-    ({"tag": ["attempt:2", "reason:batch", "cached:true", "service.name:billing"]}, True),
+    ({"tag": "sharded:true"}, True),
+    ({"tag": "share:0.25"}, True),
+    ({"tag": ["attempt:2", "reason:batch", "cached:true", "service.name:billing", "region:eu"]}, True),
+    ({"tags": '{"attempt":2,"reason":"batch","cached":true,"service.name":"billing","sharded":true,"share":0.25,"error":true}'}, True),
+    ({"tag": ["attempt:2", "reason:batch", "cached:true", "service.name:billing", "region:us"]}, False),
     ({"tag": ["attempt:2", "reason:none"]}, False),
     ({"tag": "nothing:"}, False),
     ({"tags": '{"http.status_code":500,"cached":true,"error":"true"}'}, True),

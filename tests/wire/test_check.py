@@ -36,12 +36,17 @@ def attributes(**values: dict[str, Any]) -> list[dict[str, Any]]:
 def encoded(signal: str, **fields: Any) -> bytes:
     """A request encoded with OpenTelemetry's own classes."""
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+    from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     if signal == "traces":
         traces = ExportTraceServiceRequest()
         traces.resource_spans.add().scope_spans.add().spans.add(**fields)
         return bytes(traces.SerializeToString())
+    if signal == "metrics":
+        metrics = ExportMetricsServiceRequest()
+        metrics.resource_metrics.add().scope_metrics.add().metrics.add(**fields)
+        return bytes(metrics.SerializeToString())
     logs = ExportLogsServiceRequest()
     logs.resource_logs.add().scope_logs.add().log_records.add(**fields)
     return bytes(logs.SerializeToString())
@@ -103,10 +108,14 @@ def test_the_canonical_form_is_only_what_the_schema_knows() -> None:
 
 def test_traces_logs_and_metrics_are_told_apart() -> None:
     assert json_signal(b'{"resourceLogs":[]}') is LOGS
-    assert json_signal(b'{"resourceMetrics":[]}') is METRICS
+    assert json_signal(b'{"resourceMetrics":[{"scope":{"name":"\\"resourceSpans\\""}}]}') is METRICS
     assert protobuf_signal(encoded("traces", trace_id=b"t" * 16, span_id=b"s" * 8, name="x", start_time_unix_nano=1)) is TRACES
     assert protobuf_signal(encoded("logs", time_unix_nano=1, severity_text="WARN", trace_id=b"t" * 16)) is LOGS
     assert protobuf_signal(encoded("logs", observed_time_unix_nano=1, event_name="e")) is LOGS
+    point = {"time_unix_nano": 1, "as_double": 0.0}
+    for kind in ("gauge", "sum", "histogram", "exponential_histogram", "summary"):
+        points = {"data_points": [{"time_unix_nano": 1} if kind not in ("gauge", "sum") else point]}
+        assert protobuf_signal(encoded("metrics", name="sixteen letters!", description="8 letter", **{kind: points})) is METRICS
     with pytest.raises(MalformedRecord, match="none of resourceSpans, resourceLogs, resourceMetrics"):
         check_json(b'{"resourceProfiles":[]}')
 

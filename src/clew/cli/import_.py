@@ -28,7 +28,7 @@ MOST_FAULTS = 20
 @invocation.as_json
 @invocation.common
 def command(files: tuple[str, ...], as_json: bool) -> int:
-    """Take files into the store: traces and logs in OTLP, and runs that `clew export` wrote.
+    """Take files into the store: traces, logs and metrics in OTLP, and runs that `clew export` wrote.
 
     FILE is OTLP/JSON lines, OTLP protobuf or an exported run, plain, gzip, xz or zstd, or - for stdin. Importing a file twice changes nothing. A line that is
     broken costs that line: it is reported with its number, and the exit code is 1.
@@ -53,8 +53,7 @@ def command(files: tuple[str, ...], as_json: bool) -> int:
     if as_json:
         invocation.page().json(found)
     elif len(files) > 1:
-        spans, logs, faulty = (sum(getattr(taken, what) for taken in found) for what in ("spans", "logs", "faulty"))
-        _say(f"{figures.plural(len(found), 'file')}: {_counts(spans, logs, faulty)}")
+        _say(f"{figures.plural(len(found), 'file')}: {_counts(found)}")
     return 1 if failed or any(taken.faulty for taken in found) else 0
 
 
@@ -78,13 +77,13 @@ def _report(taken: Taken, as_json: bool) -> None:
         invocation.warn(f"{name}: {taken.faulty - MOST_FAULTS:,} more could not be read")
     if not as_json:
         requests = "" if taken.format == "empty" else f" in {figures.plural(taken.requests, 'request')}"
-        _say(f"{name}: {_counts(taken.spans, taken.logs, taken.faulty)}{requests} ({taken.format})")
+        _say(f"{name}: {_counts([taken])}{requests} ({taken.format})")
 
 
-def _counts(spans: int, logs: int, faulty: int) -> str:
-    counts = [figures.plural(spans, "span")]
-    if logs:
-        counts.append(figures.plural(logs, "log record"))
+def _counts(found: list[Taken]) -> str:
+    spans, logs, points, faulty = (sum(getattr(taken, what) for taken in found) for what in ("spans", "logs", "points", "faulty"))
+    counts = [figures.plural(spans, "span")] if spans or not (logs or points) else []
+    counts += [figures.plural(count, noun) for count, noun in ((logs, "log record"), (points, "point")) if count]
     if faulty:
         counts.append(f"{faulty:,} that could not be read")
     return ", ".join(counts)

@@ -34,7 +34,7 @@ def error(status: int, message: str, trace_id: str | None = None) -> Json:
 
 def trace(trace_id: str, spans: list[ClassicSpan]) -> Json:
     """One trace. Programs are processes ``p1``, ``p2``, … by service and resource."""
-    processes: dict[tuple[str, tuple[tuple[str, str], ...]], str] = {}
+    processes: dict[tuple[str, tuple[tuple[str, Any], ...]], str] = {}
     known = {span.span_id for span in spans}
     shown = []
     for span in spans:
@@ -54,7 +54,7 @@ def trace(trace_id: str, spans: list[ClassicSpan]) -> Json:
 def _span(span: ClassicSpan, process: str, known: set[str]) -> Json:
     references = [_reference("CHILD_OF", span.trace_id, span.parent_span_id)] if span.parent_span_id else []
     references += [_reference("FOLLOWS_FROM", trace_id, span_id) for trace_id, span_id, _ in span.links]
-    tags = [tag(key, value) for key, value in (_own_tags(span) | span.attributes).items()]
+    tags = [tag(key, value) for key, value in (_own_tags(span) | span.scope_attributes | span.attributes).items()]
     tags += [tag(key, value) for _, _, attributes in span.links for key, value in attributes.items()]
     warnings = []
     if not span.ended:

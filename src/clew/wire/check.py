@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 
 from clew.errors import MalformedRecord, MissingExtra
-from clew.wire.otlp import LOGS, MESSAGES, METRIC_KINDS, METRICS, TRACES, Field, Signal, camel
+from clew.wire.otlp import LOGS, MESSAGES, METRIC_KINDS, METRICS, SIGNALS, TRACES, Field, Signal, camel
 from clew.wire.values import json_text, parse_json, protobuf_text
 
 
@@ -83,17 +83,17 @@ def _json_decoder(signal: Signal) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(_json_struct(signal.request), strict=False)
 
 
-def json_signal(line: bytes) -> Signal:
-    """Traces, logs or metrics, by the key that the request has.
+_RESOURCES = {b'"%b"' % camel(signal.resources).encode(): signal for signal in SIGNALS}
 
-    :raises MalformedRecord: none of them
+
+def json_signal(line: bytes) -> Signal:
+    """Traces, logs or metrics, by the key that the request has: the first one, since text may hold the others.
+
+    :raises MalformedRecord: none
     """
-    if b'"resourceSpans"' in line:
-        return TRACES
-    if b'"resourceLogs"' in line:
-        return LOGS
-    if b'"resourceMetrics"' in line:
-        return METRICS
+    found = {at: signal for key, signal in _RESOURCES.items() if (at := line.find(key)) >= 0}
+    if found:
+        return found[min(found)]
     parse_json(line)  # a line that is cut off is no JSON first of all
     raise MalformedRecord("none of resourceSpans, resourceLogs, resourceMetrics: not an OTLP/JSON request")
 
@@ -246,10 +246,14 @@ def check_protobuf(signal: Signal, body: bytes) -> Checked:
 
 
 def protobuf_signal(body: bytes) -> Signal:
-    """Traces or logs. Both requests have the same outer form; a span has ids and a start where a log record has its time."""
+    """Traces, logs or metrics. The requests have the same outer form; what tells them apart is where a record has its time."""
     from google.protobuf.message import DecodeError
 
-    for signal, marks in ((TRACES, ("trace_id", "start_time_unix_nano")), (LOGS, ("time_unix_nano", "observed_time_unix_nano"))):
+    for signal, marks in (
+        (TRACES, ("start_time_unix_nano",)),
+        (LOGS, ("time_unix_nano", "observed_time_unix_nano")),
+        (METRICS, METRIC_KINDS),
+    ):
         request = _classes(deep=False)[signal.request]()
         try:
             request.ParseFromString(body)
@@ -257,9 +261,14 @@ def protobuf_signal(body: bytes) -> Signal:
             continue
         for group in getattr(request, signal.resources):
             for scope in getattr(group, signal.scopes):
-                if any(getattr(record, mark) for record in getattr(scope, signal.records) for mark in marks):
+                if any(_has_time(getattr(record, mark)) for record in getattr(scope, signal.records) for mark in marks):
                     return signal
     return TRACES
+
+
+def _has_time(found: Any) -> bool:
+    """Of a record's time, or the points of a metric."""
+    return found > 0 if isinstance(found, int) else any(point.time_unix_nano for point in found.data_points)
 
 
 def _bad_ids(span: Any) -> str:

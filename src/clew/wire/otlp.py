@@ -122,10 +122,19 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         Field("arrival_time_unix_nano", 1001, "fixed64"),
         Field("sender", 1002, "string"),
     ),
+    "Exemplar": (
+        Field("time_unix_nano", 2, "fixed64"),
+        Field("as_double", 3, "double", "optional"),
+        Field("span_id", 4, "bytes"),
+        Field("trace_id", 5, "bytes"),
+        Field("as_int", 6, "sfixed64", "optional"),
+        Field("filtered_attributes", 7, "KeyValue", "repeated"),
+    ),
     "NumberDataPoint": (
         Field("start_time_unix_nano", 2, "fixed64"),
         Field("time_unix_nano", 3, "fixed64"),
         Field("as_double", 4, "double", "optional"),
+        Field("exemplars", 5, "Exemplar", "repeated"),
         Field("as_int", 6, "sfixed64", "optional"),
         Field("attributes", 7, "KeyValue", "repeated"),
         Field("flags", 8, "uint32"),
@@ -143,6 +152,7 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         Field("sum", 5, "double", "optional"),
         Field("bucket_counts", 6, "fixed64", "repeated"),
         Field("explicit_bounds", 7, "double", "repeated"),
+        Field("exemplars", 8, "Exemplar", "repeated"),
         Field("attributes", 9, "KeyValue", "repeated"),
         Field("flags", 10, "uint32"),
         Field("min", 11, "double", "optional"),
@@ -161,6 +171,7 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         Field("positive", 8, "Buckets"),
         Field("negative", 9, "Buckets"),
         Field("flags", 10, "uint32"),
+        Field("exemplars", 11, "Exemplar", "repeated"),
         Field("min", 12, "double", "optional"),
         Field("max", 13, "double", "optional"),
         Field("zero_threshold", 14, "double"),
@@ -208,7 +219,7 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
 }
 
 METRIC_KINDS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
-"""What a metric can be; its points are in the field of that name. Exemplars are not kept."""
+"""What a metric can be; its points are in the field of that name."""
 
 
 class Signal(NamedTuple):

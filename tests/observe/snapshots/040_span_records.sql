@@ -42,7 +42,10 @@ CREATE TABLE IF NOT EXISTS span_records  (
     audio_output_tokens Nullable(UInt64),
     reported_cost_usd Nullable(Float64),
     cache_hit Bool,
+    scope_attributes Map(LowCardinality(String), String) CODEC(ZSTD(3)),
+    scope_types Array(Enum8('string' = 0, 'int' = 1, 'double' = 2, 'bool' = 3, 'json' = 4)) CODEC(ZSTD(3)),
     resource Map(LowCardinality(String), String) CODEC(ZSTD(3)),
+    resource_types Array(Enum8('string' = 0, 'int' = 1, 'double' = 2, 'bool' = 3, 'json' = 4)) CODEC(ZSTD(3)),
     attributes Map(LowCardinality(String), String) CODEC(ZSTD(3)),
     attribute_types Array(Enum8('string' = 0, 'int' = 1, 'double' = 2, 'bool' = 3, 'json' = 4)) CODEC(ZSTD(3)),
     contents Map(LowCardinality(String), UInt64) CODEC(ZSTD(3)),
@@ -50,9 +53,11 @@ CREATE TABLE IF NOT EXISTS span_records  (
     event_times Array(UInt64) CODEC(ZSTD(3)),
     event_names Array(LowCardinality(String)) CODEC(ZSTD(3)),
     event_attributes Array(Map(LowCardinality(String), String)) CODEC(ZSTD(3)),
+    event_types Array(Array(Enum8('string' = 0, 'int' = 1, 'double' = 2, 'bool' = 3, 'json' = 4))) CODEC(ZSTD(3)),
     link_trace_ids Array(String) CODEC(ZSTD(3)),
     link_span_ids Array(String) CODEC(ZSTD(3)),
     link_attributes Array(Map(LowCardinality(String), String)) CODEC(ZSTD(3)),
+    link_types Array(Array(Enum8('string' = 0, 'int' = 1, 'double' = 2, 'bool' = 3, 'json' = 4))) CODEC(ZSTD(3)),
     INDEX attribute_values arrayMap((k, v) -> concat(k, '=', v), mapKeys(attributes), mapValues(attributes)) TYPE text(tokenizer = 'array', posting_list_codec = 'bitpacking'),
     INDEX traces trace_id TYPE bloom_filter(0.0005) GRANULARITY 1
 ) ENGINE = ReplacingMergeTree(version, retired)

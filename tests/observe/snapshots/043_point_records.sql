@@ -14,6 +14,9 @@ CREATE TABLE IF NOT EXISTS point_records  (
     service LowCardinality(String),
     process LowCardinality(String),
     scope_name LowCardinality(String),
+    scope_version LowCardinality(String),
+    scope_attributes Map(LowCardinality(String), String) CODEC(ZSTD(3)),
+    scope_types Array(Enum8('string' = 0, 'int' = 1, 'double' = 2, 'bool' = 3, 'json' = 4)) CODEC(ZSTD(3)),
     flags UInt32,
     value Nullable(Float64),
     int_value Nullable(Int64),
@@ -32,7 +35,13 @@ CREATE TABLE IF NOT EXISTS point_records  (
     negative_counts Array(UInt64),
     quantiles Array(Float64),
     quantile_values Array(Float64),
+    exemplar_times Array(UInt64) CODEC(ZSTD(3)),
+    exemplar_values Array(Float64) CODEC(ZSTD(3)),
+    exemplar_trace_ids Array(String) CODEC(ZSTD(3)),
+    exemplar_span_ids Array(String) CODEC(ZSTD(3)),
+    exemplar_attributes Array(Map(LowCardinality(String), String)) CODEC(ZSTD(3)),
     resource Map(LowCardinality(String), String) CODEC(ZSTD(3)),
+    resource_types Array(Enum8('string' = 0, 'int' = 1, 'double' = 2, 'bool' = 3, 'json' = 4)) CODEC(ZSTD(3)),
     attributes Map(LowCardinality(String), String) CODEC(ZSTD(3)),
     attribute_types Array(Enum8('string' = 0, 'int' = 1, 'double' = 2, 'bool' = 3, 'json' = 4)) CODEC(ZSTD(3))
 ) ENGINE = ReplacingMergeTree(arrival_ns)

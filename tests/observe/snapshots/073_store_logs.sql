@@ -12,12 +12,16 @@ SELECT
     resource_texts[indexOf(resource_keys, 'service.name')] AS service,
     resource_texts[indexOf(resource_keys, 'service.instance.id')] AS process,
     scope_name,
+    scope_version,
+    mapFromArrays(scope_keys, scope_texts) AS scope_attributes,
+    scope_types,
     severity_number,
     severity_text,
     event_name,
     body,
     body_type,
     mapFromArrays(resource_keys, resource_texts) AS resource,
+    resource_types,
     mapFromArrays(keys, texts) AS attributes,
     types AS attribute_types
 FROM decoded_logs;

@@ -11,9 +11,13 @@ SELECT
     toString(body_type) AS body_type,
     service,
     scope_name,
+    scope_version,
+    scope_attributes,
+    scope_types,
     attributes,
     attribute_types,
     resource,
+    resource_types,
     process,
     sender,
     time_ns

@@ -48,6 +48,8 @@ class Taken:
     requests: int
     spans: int
     logs: int
+    points: int
+    """Of metrics."""
     faults: list[Fault]
     """At most 100; ``faulty`` counts all."""
     faulty: int
@@ -160,9 +162,9 @@ def _import(
     except _CUT as error:
         raise MalformedRecord(f"{name} is not a readable {compression[1:]} file: {error}") from None
     if only_bundles and not start.startswith(bundle.START):
-        raise MalformedRecord(f"{name} is no exported run; send OTLP to /v1/traces and /v1/logs")
+        raise MalformedRecord(f"{name} is no exported run; send OTLP to /v1/traces, /v1/logs and /v1/metrics")
     if not start:
-        return Taken(name, "empty" + compression, 0, 0, 0, [], 0)
+        return Taken(name, "empty" + compression, 0, 0, 0, 0, [], 0)
     is_json = start.lstrip()[:1] in (b"{", b"")
     if not is_json and start[:1] not in (b"\n", b"\x00"):
         raise MalformedRecord(
@@ -185,8 +187,9 @@ def _import(
         name,
         ("bundle" if manifest else "json" if is_json else "protobuf") + compression,
         requests,
-        intake.spans,
-        intake.logs,
+        intake.stored["traces"],
+        intake.stored["logs"],
+        intake.stored["metrics"],
         intake.faults,
         intake.faulty,
     )

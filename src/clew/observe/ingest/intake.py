@@ -16,7 +16,7 @@ from clew.observe.store.prices import refresh_prices
 from clew.observe.store.settle import settle
 from clew.observe.store.store import Store
 from clew.wire.check import Checked
-from clew.wire.otlp import TRACES, Signal
+from clew.wire.otlp import SIGNALS, Signal
 
 BATCH_BYTES = 24 << 20
 """A batch is one insert. 16 MiB is some 20,000 agent spans: larger ones gain nothing and cost memory (measured by benchmarks/ingest.py)."""
@@ -54,8 +54,8 @@ class Intake:
     """
 
     def __init__(self, store: Store, *, sender: str, stop: threading.Event | None = None, compact: bool = True) -> None:
-        self.spans = 0
-        self.logs = 0
+        self.stored = dict.fromkeys((signal.name for signal in SIGNALS), 0)
+        """Records that the engine has taken, by signal."""
         self.faults: list[Fault] = []
         self.faulty = 0
         self._store = store
@@ -94,8 +94,8 @@ class Intake:
 
     @property
     def records(self) -> int:
-        """Spans and log records handed to the engine so far."""
-        return self.spans + self.logs
+        """Records handed to the engine so far."""
+        return sum(self.stored.values())
 
     def fault(self, line: int, reason: str) -> None:
         """Notes something that could not be taken in."""
@@ -141,11 +141,7 @@ class Intake:
         for one in refused:
             self.fault(one.line, one.reason)
         with self._counting:
-            count = batch.records - sum(one.records for one in refused)
-            if batch.signal is TRACES:
-                self.spans += count
-            else:
-                self.logs += count
+            self.stored[batch.signal.name] += batch.records - sum(one.records for one in refused)
 
     def _settle(self) -> None:
         self._unsettled = 0

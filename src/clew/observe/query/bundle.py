@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import chain, groupby, islice
+from itertools import chain, groupby, islice, repeat, zip_longest
 from typing import Any, BinaryIO
 
 import msgspec
@@ -62,12 +62,12 @@ WHERE (notEmpty(flat) OR notEmpty(rules)) AND (provider, request_model, response
     SELECT toString(provider), toString(request_model), toString(response_model) FROM span_records FINAL WHERE trace_id = {trace:String}
 )"""
 _SPANS = """SELECT span_id, parent_span_id, trace_state, name, otel_kind, start_ns, end_ns, CAST(status, 'Int8') AS code, status_message,
-    scope_name, scope_version, resource, attributes, attribute_types, contents, content_types, event_times, event_names, event_attributes,
-    link_trace_ids, link_span_ids, link_attributes
+    scope_name, scope_version, scope_attributes, scope_types, resource, resource_types, attributes, attribute_types, contents, content_types,
+    event_times, event_names, event_attributes, event_types, link_trace_ids, link_span_ids, link_attributes, link_types
 FROM span_records FINAL WHERE trace_id = {trace:String} ORDER BY start_ns, span_id"""
 _VALUES = "SELECT hash, any(value) FROM payloads WHERE trace_id = {trace:String} AND hash IN {hashes:Array(UInt64)} GROUP BY hash"
-_LOGS = """SELECT span_id, time_ns, severity_number, severity_text, event_name, scope_name, body, toString(body_type) AS body_type, resource,
-    attributes, attribute_types FROM log_records FINAL WHERE trace_id = {trace:String} ORDER BY time_ns, content_hash, ordinal"""
+_LOGS = """SELECT span_id, time_ns, severity_number, severity_text, event_name, scope_name, scope_version, scope_attributes, scope_types, body,
+    toString(body_type) AS body_type, resource, resource_types, attributes, attribute_types FROM log_records FINAL WHERE trace_id = {trace:String} ORDER BY time_ns, content_hash, ordinal"""
 
 
 def _prices(store: Store, trace_id: str) -> list[Price]:
@@ -78,17 +78,23 @@ def _span_requests(store: Store, trace_id: str) -> Iterator[dict[str, Any]]:
     for rows in _chunks(store.rows(_SPANS, {"trace": trace_id})):
         hashes = {hash_ for row in rows for hash_ in row["contents"].values()}
         values = store.pairs(_VALUES, {"trace": trace_id, "hashes": sorted(hashes)}) if hashes else {}
-        for (resource, name, scope_version), group in groupby(rows, lambda row: (row["resource"], row["scope_name"], row["scope_version"])):
+        for (resource, scope), group in groupby(rows, _origin):
             spans = [_span(row, trace_id, values) for row in group]
-            scope = {"scope": {"name": name, "version": scope_version}, "spans": spans}
-            yield {"resourceSpans": [{"resource": {"attributes": _texts(resource)}, "scopeSpans": [scope]}]}
+            yield {"resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": scope, "spans": spans}]}]}
 
 
 def _log_requests(store: Store, trace_id: str) -> Iterator[dict[str, Any]]:
     for rows in _chunks(store.rows(_LOGS, {"trace": trace_id})):
-        for (resource, name), group in groupby(rows, lambda row: (row["resource"], row["scope_name"])):
-            scope = {"scope": {"name": name}, "logRecords": [_log(row, trace_id) for row in group]}
-            yield {"resourceLogs": [{"resource": {"attributes": _texts(resource)}, "scopeLogs": [scope]}]}
+        for (resource, scope), group in groupby(rows, _origin):
+            records = [_log(row, trace_id) for row in group]
+            yield {"resourceLogs": [{"resource": resource, "scopeLogs": [{"scope": scope, "logRecords": records}]}]}
+
+
+def _origin(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Resource and scope of a record."""
+    attributes = _typed(row["scope_attributes"], row["scope_types"])
+    scope = {"name": row["scope_name"], "version": row["scope_version"], **({"attributes": attributes} if attributes else {})}
+    return {"attributes": _typed(row["resource"], row["resource_types"])}, scope
 
 
 def _chunks(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
@@ -98,8 +104,8 @@ def _chunks(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _span(row: dict[str, Any], trace_id: str, values: dict[int, str]) -> dict[str, Any]:
-    events = zip(row["event_times"], row["event_names"], row["event_attributes"], strict=True)
-    links = zip(row["link_trace_ids"], row["link_span_ids"], row["link_attributes"], strict=True)
+    events = zip_longest(row["event_times"], row["event_names"], row["event_attributes"], row["event_types"])
+    links = zip_longest(row["link_trace_ids"], row["link_span_ids"], row["link_attributes"], row["link_types"])
     contents = {key: values.get(hash_, "") for key, hash_ in row["contents"].items()}
     return {
         "traceId": trace_id,
@@ -111,8 +117,8 @@ def _span(row: dict[str, Any], trace_id: str, values: dict[int, str]) -> dict[st
         "startTimeUnixNano": str(row["start_ns"]),
         "endTimeUnixNano": str(row["end_ns"]),
         "attributes": [*_typed(row["attributes"], row["attribute_types"]), *_typed(contents, row["content_types"])],
-        "events": [{"timeUnixNano": str(at), "name": name, "attributes": _texts(attributes)} for at, name, attributes in events],
-        "links": [{"traceId": trace, "spanId": span, "attributes": _texts(attributes)} for trace, span, attributes in links],
+        "events": [{"timeUnixNano": str(at), "name": name, "attributes": _typed(values, types)} for at, name, values, types in events],
+        "links": [{"traceId": trace, "spanId": span, "attributes": _typed(values, types)} for trace, span, values, types in links],
         "status": {"code": row["code"], "message": row["status_message"]},
     }
 
@@ -130,10 +136,8 @@ def _log(row: dict[str, Any], trace_id: str) -> dict[str, Any]:
     }
 
 
-def _typed(values: dict[str, str], types: Sequence[str]) -> list[dict[str, Any]]:
-    return [{"key": key, "value": any_value(text, kind)} for (key, text), kind in zip(values.items(), types, strict=True)]
-
-
-def _texts(values: dict[str, str]) -> list[dict[str, Any]]:
-    """Attributes of which the store keeps the texts alone."""
-    return [{"key": key, "value": {"stringValue": text}} for key, text in values.items()]
+def _typed(values: dict[str, str], types: Sequence[str] | None) -> list[dict[str, Any]]:
+    """Attributes with their types; what was stored before types were kept is text."""
+    return [
+        {"key": key, "value": any_value(text, kind)} for (key, text), kind in zip(values.items(), types or repeat("string"), strict=False)
+    ]

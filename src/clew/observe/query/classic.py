@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat, zip_longest
 from typing import Any
 
 from clew.observe.query.traces import typed
@@ -50,9 +51,10 @@ class ClassicSpan:
     scope_version: str
     attributes: dict[str, Any]
     """Content included, each with its type; lists and maps are JSON text."""
-    resource: dict[str, str]
-    events: list[tuple[int, str, dict[str, str]]]
-    links: list[tuple[str, str, dict[str, str]]]
+    scope_attributes: dict[str, Any]
+    resource: dict[str, Any]
+    events: list[tuple[int, str, dict[str, Any]]]
+    links: list[tuple[str, str, dict[str, Any]]]
 
 
 _DURATION = "if(end_ns > 0, greatest(end_ns, start_ns) - start_ns, 0)"
@@ -99,6 +101,7 @@ def _tag(name: str, key: str, text: str) -> str:
     held = [
         f"(attributes[{key}] = {text} AND mapContains(attributes, {key}))",
         f"(resource[{key}] = {text} AND mapContains(resource, {key}))",
+        f"(scope_attributes[{key}] = {text} AND mapContains(scope_attributes, {key}))",
         f"arrayExists(m -> mapContains(m, {key}) AND m[{key}] = {text}, event_attributes)",
         f"arrayExists(m -> mapContains(m, {key}) AND m[{key}] = {text}, link_attributes)",
         f"(mapContains(contents, {key}) AND contents[{key}] = xxh3({text}))",
@@ -111,8 +114,9 @@ def _tag(name: str, key: str, text: str) -> str:
 
 
 _SPANS = f"""SELECT trace_id, span_id, parent_span_id, name, service, otel_kind, start_ns, {_DURATION} AS duration_ns, end_ns > 0 AS ended,
-    toString(status) AS status, status_message, trace_state, scope_name, scope_version, attributes, attribute_types, contents, content_types, resource,
-    event_times, event_names, event_attributes, link_trace_ids, link_span_ids, link_attributes
+    toString(status) AS status, status_message, trace_state, scope_name, scope_version, attributes, attribute_types, contents, content_types,
+    scope_attributes, scope_types, resource, resource_types, event_times, event_names, event_attributes, event_types, link_trace_ids, link_span_ids,
+    link_attributes, link_types
 FROM span_records FINAL WHERE trace_id IN {{ids:Array(String)}} AND start_ns BETWEEN {{first:UInt64}} AND {{last:UInt64}}
 ORDER BY start_ns, span_id LIMIT {{most:UInt64}}"""
 _VALUES = "FROM payloads WHERE trace_id IN {ids:Array(String)} AND hash IN {hashes:Array(UInt64)} GROUP BY hash"
@@ -140,15 +144,25 @@ def spans_of(store: Store, trace_ids: Sequence[str], *, content_characters: int 
 
 
 def _span(row: dict[str, Any], texts: Mapping[int, str]) -> ClassicSpan:
-    attributes = {
-        key: _plain(text, kind) for (key, text), kind in zip(row.pop("attributes").items(), row.pop("attribute_types"), strict=True)
-    }
-    contents = zip(row.pop("contents").items(), row.pop("content_types"), strict=True)
-    attributes |= {key: _plain(texts.get(hash_, ""), kind) for (key, hash_), kind in contents}
-    events = zip(row.pop("event_times"), row.pop("event_names"), row.pop("event_attributes"), strict=True)
-    links = zip(row.pop("link_trace_ids"), row.pop("link_span_ids"), row.pop("link_attributes"), strict=True)
+    attributes = _typed(row.pop("attributes"), row.pop("attribute_types"))
+    attributes |= _typed({key: texts.get(hash_, "") for key, hash_ in row.pop("contents").items()}, row.pop("content_types"))
+    for name in ("scope", "resource"):
+        values = "scope_attributes" if name == "scope" else name
+        row[values] = _typed(row[values], row.pop(f"{name}_types"))
+    events = zip_longest(row.pop("event_times"), row.pop("event_names"), row.pop("event_attributes"), row.pop("event_types"))
+    links = zip_longest(row.pop("link_trace_ids"), row.pop("link_span_ids"), row.pop("link_attributes"), row.pop("link_types"))
     row["ended"] = bool(row["ended"])
-    return ClassicSpan(**row, attributes=attributes, events=[*events], links=[*links])
+    return ClassicSpan(
+        **row,
+        attributes=attributes,
+        events=[(at, name, _typed(values, types)) for at, name, values, types in events],
+        links=[(trace_id, span_id, _typed(values, types)) for trace_id, span_id, values, types in links],
+    )
+
+
+def _typed(values: Mapping[str, str], types: Sequence[str] | None) -> dict[str, Any]:
+    """Values with their types; what was stored before types were kept is text."""
+    return {key: _plain(text, kind) for (key, text), kind in zip(values.items(), types or repeat("string"), strict=False)}
 
 
 def _plain(text: str, kind: str) -> Any:

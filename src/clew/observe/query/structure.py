@@ -104,6 +104,7 @@ class SpanDetail:
     duration_ns: int | None
     scope_name: str
     scope_version: str
+    scope_attributes: dict[str, str]
     process: str
     sender: str
     attributes: dict[str, str]
@@ -197,7 +198,7 @@ def _depth_first(ids: Sequence[str], parents: Sequence[str]) -> tuple[list[_Plac
 
 
 _DETAIL = """SELECT trace_id AS run_id, span_id, parent_span_id, kind, name, service, status, state, status_message, error_type, start_ns, duration_ns,
-    scope_name, scope_version, process, sender, attributes, attribute_types, resource, event_times, event_names, event_attributes,
+    scope_name, scope_version, scope_attributes, process, sender, attributes, attribute_types, resource, event_times, event_names, event_attributes,
     link_trace_ids, link_span_ids, link_attributes, contents, content_types
 FROM spans WHERE trace_id = {trace:String} AND span_id = {span:String}"""
 _SIZES = (

@@ -60,7 +60,10 @@ SPAN_COLUMNS: tuple[tuple[str, str], ...] = (
     ("scope_version", "LowCardinality(String)"),
     ("sender", "LowCardinality(String)"),
     *((column.name, "String CODEC(ZSTD(3))" if column.name in _WIDE else _COLUMN_SQL[column.type]) for column in COLUMNS),
+    ("scope_attributes", "Map(LowCardinality(String), String) CODEC(ZSTD(3))"),
+    ("scope_types", f"Array({VALUE_TYPE_SQL}) CODEC(ZSTD(3))"),
     ("resource", "Map(LowCardinality(String), String) CODEC(ZSTD(3))"),
+    ("resource_types", f"Array({VALUE_TYPE_SQL}) CODEC(ZSTD(3))"),
     ("attributes", "Map(LowCardinality(String), String) CODEC(ZSTD(3))"),
     ("attribute_types", f"Array({VALUE_TYPE_SQL}) CODEC(ZSTD(3))"),
     ("contents", "Map(LowCardinality(String), UInt64) CODEC(ZSTD(3))"),
@@ -68,9 +71,11 @@ SPAN_COLUMNS: tuple[tuple[str, str], ...] = (
     ("event_times", "Array(UInt64) CODEC(ZSTD(3))"),
     ("event_names", "Array(LowCardinality(String)) CODEC(ZSTD(3))"),
     ("event_attributes", "Array(Map(LowCardinality(String), String)) CODEC(ZSTD(3))"),
+    ("event_types", f"Array(Array({VALUE_TYPE_SQL})) CODEC(ZSTD(3))"),
     ("link_trace_ids", "Array(String) CODEC(ZSTD(3))"),
     ("link_span_ids", "Array(String) CODEC(ZSTD(3))"),
     ("link_attributes", "Array(Map(LowCardinality(String), String)) CODEC(ZSTD(3))"),
+    ("link_types", f"Array(Array({VALUE_TYPE_SQL})) CODEC(ZSTD(3))"),
 )
 
 
@@ -127,8 +132,16 @@ class Names:
 
     def texts(self, values: str) -> str:
         """An array of values as texts."""
+        return f"arrayMap(text_of, {self(values)})"
+
+    def types(self, values: str) -> str:
+        """Their types."""
+        return f"arrayMap(type_of, {self(values)})"
+
+    def readers(self) -> str:
+        """What texts() and types() name, for the WITH clause of the whole SELECT."""
         n = self
-        return f"""arrayMap(v -> assumeNotNull(multiIf(
+        return f"""v -> assumeNotNull(multiIf(
         isNotNull({n("v.string_value")}), {n("v.string_value")},
         isNotNull({n("v.int_value")}), toString({n("v.int_value")}),
         isNotNull({n("v.double_value")}), toString({n("v.double_value")}),
@@ -136,17 +149,13 @@ class Names:
         isNotNull({n("v.json_value")}), {n("v.json_value")},
         notEmpty({n("v.array_value.values")}), concat('[', arrayStringConcat(arrayMap(e -> assumeNotNull({self._element()}), {n("v.array_value.values")}), ','), ']'),
         isNotNull({n("v.bytes_value")}), toJSONString({n.bytes("v.bytes_value")}),
-        'null')), {self(values)})"""
-
-    def types(self, values: str) -> str:
-        """Their types."""
-        n = self
-        return f"""arrayMap(v -> multiIf(
+        'null')) AS text_of,
+    v -> multiIf(
         isNotNull({n("v.string_value")}), 'string',
         isNotNull({n("v.int_value")}), 'int',
         isNotNull({n("v.double_value")}), 'double',
         isNotNull({n("v.bool_value")}), 'bool',
-        'json'), {self(values)})"""
+        'json') AS type_of"""
 
 
 def _json_number(path: str) -> str:
@@ -172,22 +181,28 @@ def decode(signal: Signal, *, json: bool) -> str:
     else:  # equal records of one request are told apart by their number among themselves
         record, records = _decoded_log(n), f"arrayJoin(arrayZip({records}, arrayEnumerateUniq(arrayMap(x -> toString(x), {records})))).1"
         ordinal = ", " + records.removesuffix(".1") + ".2 AS ordinal"
-    return f"""SELECT
+    return f"""WITH {n.readers()}
+SELECT
     arrival_ns,
     sender,
     resource_keys,
     resource_texts,
+    resource_types,
     {n("scope.scope.name")} AS scope_name,
     {n("scope.scope.version")} AS scope_version,
+    {n("scope.scope.attributes.key")} AS scope_keys,
+    {n.texts("scope.scope.attributes.value")} AS scope_texts,
+    {n.types("scope.scope.attributes.value")} AS scope_types,
     {record}
 FROM (
-    SELECT arrival_ns, sender, resource_keys, resource_texts, scope, {records} AS r{ordinal}
+    SELECT arrival_ns, sender, resource_keys, resource_texts, resource_types, scope, {records} AS r{ordinal}
     FROM (
         SELECT
             arrival_ns,
             sender,
             {n("group.resource.attributes.key")} AS resource_keys,
             {n.texts("group.resource.attributes.value")} AS resource_texts,
+            {n.types("group.resource.attributes.value")} AS resource_types,
             arrayJoin({n("group." + signal.scopes)}) AS scope
         FROM (
             SELECT {n("arrival_time_unix_nano")} AS arrival_ns, sender, arrayJoin({n(signal.resources)}) AS group
@@ -213,10 +228,12 @@ def _decoded_span(n: Names) -> str:
     {n("r.events.name")} AS event_names,
     arrayMap(x -> {n("x.attributes.key")}, {n("r.events")}) AS event_keys,
     arrayMap(x -> {n.texts("x.attributes.value")}, {n("r.events")}) AS event_texts,
+    arrayMap(x -> {n.types("x.attributes.value")}, {n("r.events")}) AS event_types,
     arrayMap(x -> {n.id("x.trace_id")}, {n("r.links")}) AS link_trace_ids,
     arrayMap(x -> {n.id("x.span_id")}, {n("r.links")}) AS link_span_ids,
     arrayMap(x -> {n("x.attributes.key")}, {n("r.links")}) AS link_keys,
     arrayMap(x -> {n.texts("x.attributes.value")}, {n("r.links")}) AS link_texts,
+    arrayMap(x -> {n.types("x.attributes.value")}, {n("r.links")}) AS link_types,
     {n.enum("r.status.code", _STATUS_CODES)} AS status_code,
     {n("r.status.message")} AS status_message"""
 
@@ -301,6 +318,7 @@ def normalise() -> str:
         "service": "resource_texts[indexOf(resource_keys, 'service.name')]",
         "process": "resource_texts[indexOf(resource_keys, 'service.instance.id')]",
         "status": "status_code",
+        "scope_attributes": "mapFromArrays(scope_keys, scope_texts)",
         "resource": "mapFromArrays(resource_keys, resource_texts)",
         "attributes": "mapFromArrays(arrayFilter((k, c) -> NOT c, keys, is_content), arrayFilter((v, c) -> NOT c, texts, is_content))",
         "attribute_types": "arrayFilter((t, c) -> NOT c, types, is_content)",

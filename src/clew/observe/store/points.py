@@ -25,6 +25,9 @@ POINT_COLUMNS: tuple[tuple[str, str], ...] = (
     ("service", "LowCardinality(String)"),
     ("process", "LowCardinality(String)"),
     ("scope_name", "LowCardinality(String)"),
+    ("scope_version", "LowCardinality(String)"),
+    ("scope_attributes", "Map(LowCardinality(String), String) CODEC(ZSTD(3))"),
+    ("scope_types", f"Array({VALUE_TYPE_SQL}) CODEC(ZSTD(3))"),
     ("flags", "UInt32"),
     ("value", "Nullable(Float64)"),
     ("int_value", "Nullable(Int64)"),
@@ -43,7 +46,13 @@ POINT_COLUMNS: tuple[tuple[str, str], ...] = (
     ("negative_counts", "Array(UInt64)"),
     ("quantiles", "Array(Float64)"),
     ("quantile_values", "Array(Float64)"),
+    ("exemplar_times", "Array(UInt64) CODEC(ZSTD(3))"),
+    ("exemplar_values", "Array(Float64) CODEC(ZSTD(3))"),
+    ("exemplar_trace_ids", "Array(String) CODEC(ZSTD(3))"),
+    ("exemplar_span_ids", "Array(String) CODEC(ZSTD(3))"),
+    ("exemplar_attributes", "Array(Map(LowCardinality(String), String)) CODEC(ZSTD(3))"),
     ("resource", "Map(LowCardinality(String), String) CODEC(ZSTD(3))"),
+    ("resource_types", f"Array({VALUE_TYPE_SQL}) CODEC(ZSTD(3))"),
     ("attributes", "Map(LowCardinality(String), String) CODEC(ZSTD(3))"),
     ("attribute_types", f"Array({VALUE_TYPE_SQL}) CODEC(ZSTD(3))"),
 )
@@ -83,6 +92,11 @@ _POINT = (
     ("keys", "Array(String)"),
     ("texts", "Array(String)"),
     ("types", "Array(String)"),
+    ("exemplar_times", "Array(UInt64)"),
+    ("exemplar_values", "Array(Float64)"),
+    ("exemplar_trace_ids", "Array(String)"),
+    ("exemplar_span_ids", "Array(String)"),
+    ("exemplar_attributes", "Array(Map(String, String))"),
     *_FIGURES,
 )
 _POINT_TYPE = "Tuple(" + ", ".join(f"{name} {kind}" for name, kind in _POINT) + ")"
@@ -107,9 +121,18 @@ def _points_of(kind: str, n: Names) -> str:
         n("p.attributes.key"),
         n.texts("p.attributes.value"),
         n.types("p.attributes.value"),
+        *(_exemplars(n) if kind != "summary" else ["[]"] * 5),
         *figures,
     ]
     return f"arrayMap(p -> CAST(({', '.join(values)}), '{_POINT_TYPE}'), {n(f'r.{kind}.data_points')})"
+
+
+def _exemplars(n: Names) -> list[str]:
+    """Values of exemplars are measurements: a whole number is one too."""
+    value = f"assumeNotNull(coalesce({n('x.as_double')}, toFloat64({n('x.as_int')}), 0))"
+    attributes = f"mapFromArrays({n('x.filtered_attributes.key')}, {n.texts('x.filtered_attributes.value')})"
+    each = [n("x.time_unix_nano"), value, n.id("x.trace_id"), n.id("x.span_id"), attributes]
+    return [f"arrayMap(x -> {one}, {n('p.exemplars')})" for one in each]
 
 
 def decode(*, json: bool) -> str:
@@ -120,6 +143,7 @@ def decode(*, json: bool) -> str:
         "series": "cityHash64(resource_keys, resource_texts, scope_name, name, unit, point.kind, point.keys, point.texts)",
         "service": "resource_texts[indexOf(resource_keys, 'service.name')]",
         "process": "resource_texts[indexOf(resource_keys, 'service.instance.id')]",
+        "scope_attributes": "mapFromArrays(scope_keys, scope_texts)",
         "resource": "mapFromArrays(resource_keys, resource_texts)",
         "attributes": "mapFromArrays(point.keys, point.texts)",
         "attribute_types": "point.types",
@@ -129,20 +153,26 @@ def decode(*, json: bool) -> str:
         f"{computed[name]} AS {name}" if name in computed else f"point.{name} AS {name}" if name in of_point else name
         for name, _ in POINT_COLUMNS
     ]
-    return f"""SELECT
+    carried = "arrival_ns, sender, resource_keys, resource_texts, resource_types"
+    of_scope = "scope_name, scope_version, scope_keys, scope_texts, scope_types"
+    return f"""WITH {n.readers()}
+SELECT
     {", ".join(columns)}
 FROM (
-    SELECT arrival_ns, sender, resource_keys, resource_texts, scope_name, {n("r.name")} AS name, {n("r.description")} AS description, {n("r.unit")} AS unit,
+    SELECT {carried}, {of_scope}, {n("r.name")} AS name, {n("r.description")} AS description, {n("r.unit")} AS unit,
         arrayJoin(arrayConcat(
         {arrays})) AS point
     FROM (
-        SELECT arrival_ns, sender, resource_keys, resource_texts, {n("scope.scope.name")} AS scope_name, arrayJoin({n("scope." + METRICS.records)}) AS r
+        SELECT {carried}, {n("scope.scope.name")} AS scope_name, {n("scope.scope.version")} AS scope_version,
+            {n("scope.scope.attributes.key")} AS scope_keys, {n.texts("scope.scope.attributes.value")} AS scope_texts,
+            {n.types("scope.scope.attributes.value")} AS scope_types, arrayJoin({n("scope." + METRICS.records)}) AS r
         FROM (
             SELECT
                 arrival_ns,
                 sender,
                 {n("group.resource.attributes.key")} AS resource_keys,
                 {n.texts("group.resource.attributes.value")} AS resource_texts,
+                {n.types("group.resource.attributes.value")} AS resource_types,
                 arrayJoin({n("group." + METRICS.scopes)}) AS scope
             FROM (
                 SELECT {n("arrival_time_unix_nano")} AS arrival_ns, sender, arrayJoin({n(METRICS.resources)}) AS group
