@@ -279,3 +279,11 @@ def test_a_default_price_that_is_none_is_refused(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("CLEW_DEFAULT_PRICE", text)
     with pytest.raises(SettingError, match="expected two prices, input/output"):
         PriceBook.from_settings(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["projects/p/locations/europe-west1/publishers", "publishers"])
+def test_the_resource_name_of_a_model_at_vertex_is_the_model(place: str) -> None:
+    for provider in (None, "gcp.vertex_ai"):
+        tariff = PriceBook().tariff(provider, f"{place}/google/models/gemini-2.5-flash@001")
+        assert tariff is not None
+        assert (tariff.matched_provider, tariff.matched_model) == ("google", "gemini-2.5-flash")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recorded_costs import MARCH, as_genai_prices, bodies, charges
 
 from clew.cost.prices import PriceBook, listed_rules
 from clew.cost.tariff import CLASSES, Rule, Tariff, charged_tokens, cost, filled
-from clew.model.usage import Usage, reported_cost
+from clew.model.usage import Usage
 
 pytestmark = pytest.mark.needs("genai_prices")
 
@@ -47,24 +45,6 @@ def usages(draw: st.DrawFn) -> Usage:
 
 
 times = st.integers(1_672_531_200, 1_811_808_000).map(lambda second: datetime.fromtimestamp(second, UTC))
-
-
-def as_genai_prices(usage: Usage) -> Any:
-    from genai_prices import Usage as Theirs
-
-    return Theirs(
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cache_read_tokens=usage.cache_read_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-        cache_write_1h_tokens=usage.cache_write_1h_tokens,
-        output_reasoning_tokens=usage.reasoning_tokens,
-        input_audio_tokens=usage.audio_input_tokens,
-        output_audio_tokens=usage.audio_output_tokens,
-        cache_audio_read_tokens=0,
-        audio_seconds=0,
-        input_audio_seconds=0,
-    )
 
 
 @settings(max_examples=15)
@@ -149,54 +129,9 @@ def test_unknown_is_none_and_not_zero(book: PriceBook) -> None:
 
 # Real bodies -----------------------------------------------------------------------------------------------------------------------------
 
-MARCH = datetime(2026, 3, 1, tzinfo=UTC)
-"""When most of the recorded bodies were sent."""
-
-
-def near(value: float) -> Any:
-    return pytest.approx(value, rel=1e-9, abs=1e-12)
-
-
-def reason_for(found: dict[str, Any], usage: Usage, tariff: Tariff | None, ours: float | None, theirs: float) -> str | None:
-    """Why our figure for a real body differs from the one in the file; None when there is no reason."""
-    from genai_prices import calc_price
-
-    if tariff is None:
-        return "listed without a price and not said to be free" if theirs == 0 else None
-    if "output_image_tokens" in found:
-        return "image tokens have a price of their own, which usage does not tell apart"
-    if "cache_audio_read_tokens" in found:
-        return "audio read from the cache has a price of its own, which usage does not tell apart"
-    today = calc_price(
-        as_genai_prices(usage), tariff.matched_model, provider_id=tariff.matched_provider, genai_request_timestamp=MARCH
-    ).total_price
-    return "the price data was corrected since the file was made" if ours == near(float(today)) else None
-
 
 def test_real_bodies_cost_what_genai_prices_says(book: PriceBook, shared_data: Data) -> None:
-    rows = json.loads(gzip.decompress(shared_data("costs/usage_bodies.json.gz").read_bytes()))
-    seen: Counter[str] = Counter()
-    for row in rows:
-        usage = Usage.from_provider(row["body"])
-        assert usage is not None
-        names = {
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "cache_read_tokens": usage.cache_read_tokens,
-            "cache_write_tokens": usage.cache_write_tokens,
-        }
-        for found in row["extracted"]:
-            if any(found["usage"].get(name, 0) != (value or 0) for name, value in names.items()):
-                continue  # another provider's reading of the same names
-            for extractor in found["extractors"]:
-                if "input_price" not in extractor:
-                    continue
-                tariff = book.tariff(extractor["provider_id"], row["model"])
-                ours = cost(usage, tariff, MARCH) if tariff is not None else None
-                theirs = float(extractor["input_price"]) + float(extractor["output_price"])
-                reason = "equal" if ours == near(theirs) else reason_for(found["usage"], usage, tariff, ours, theirs)
-                assert reason is not None, (row, extractor, ours)
-                seen[reason] += 1
+    seen = Counter(one.reason for one in bodies(shared_data("costs/usage_bodies.json.gz"), book))
     assert seen.pop("equal") > 1850
     assert seen == {
         "image tokens have a price of their own, which usage does not tell apart": 2,
@@ -208,43 +143,7 @@ def test_real_bodies_cost_what_genai_prices_says(book: PriceBook, shared_data: D
 
 def test_reported_and_computed_cost_stay_apart_and_each_difference_has_a_reason(book: PriceBook, shared_data: Data) -> None:
     """OpenRouter's charge beside our figure for the same usage, by its price list of November."""
-    november = datetime(2026, 11, 1, tzinfo=UTC)
-    seen: Counter[str] = Counter()
-    for row in json.loads(shared_data("costs/openrouter_charged.json").read_bytes()):
-        body = row["usage"]
-        usage, reported, tariff = Usage.from_provider(body), reported_cost(body), book.tariff("openrouter", row["model"])
-        assert usage is not None
-        assert reported is not None
-        assert tariff is not None
-        computed = cost(usage, tariff, november)
-        assert computed is not None
-        upstream = body["cost_details"]["upstream_inference_cost"]
-        extra = body.get("server_tool_use_details", {})
-        details = body.get("prompt_tokens_details", {})
-        if computed == near(reported):
-            reason = "equal"
-        elif body.get("is_byok"):
-            assert (reported, computed) == (0.0, near(upstream))
-            reason = "the user's own key: OpenRouter charges nothing, the provider charges what we compute"
-        elif extra.get("web_search_requests"):
-            assert reported - computed == near(0.01)
-            reason = "a web search costs 0.01 USD on top of its tokens"
-        elif extra.get("tool_calls_executed"):
-            assert computed == near(upstream)
-            reason = "the charge holds calls of another model, made by OpenRouter's advisor tool"
-        elif details.get("cache_write_tokens", 0) + details.get("cached_tokens", 0) > usage.input_tokens:
-            reason = "tokens written to the cache and read again at once are charged twice"
-        else:
-            # Routed to a dearer host than the one whose price the list gives, or charged before the list's price was lowered.
-            assert (row["model"], row["provider"]) in {
-                ("openai/gpt-oss-20b", None),
-                ("openai/gpt-5.6-sol", None),
-                ("z-ai/glm-4.6", "AtlasCloud"),
-                ("qwen/qwen3-30b-a3b-instruct-2507", "WandB"),
-            }
-            reason = "charged at another price than the list's"
-        seen[reason] += 1
-    assert seen == {
+    assert Counter(one.reason for one in charges(shared_data("costs/openrouter_charged.json"), book)) == {
         "equal": 18,
         "the user's own key: OpenRouter charges nothing, the provider charges what we compute": 2,
         "a web search costs 0.01 USD on top of its tokens": 1,

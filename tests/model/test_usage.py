@@ -5,20 +5,17 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
-import lzma
 import re
-import tarfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from recorded_answers import Exchange, read
 
 from clew.model.usage import Usage, reported_cost
 from clew.model.usage_shapes import PLACES, SHAPES
@@ -436,73 +433,9 @@ def test_agrees_with_genai_prices_on_real_bodies(shared_data: Data) -> None:
     assert differing == {"num_cached_tokens": 20}
 
 
-@dataclass
-class Exchange:
-    name: str
-    status: int
-    events: list[Any]
-    streamed: bool
-
-    @property
-    def usage(self) -> Usage | None:
-        return Usage.from_stream(self.events) if self.streamed else Usage.from_provider(self.events[0])
-
-
-def _events(body: Any) -> list[Any]:
-    """JSON values of a response body: one, the data of server-sent events, JSON lines, or the payloads of an AWS event stream."""
-    if isinstance(body, (dict, list)):
-        return [body]
-    raw = body if isinstance(body, bytes) else (body or "").encode()
-    if raw[:2] == b"\x1f\x8b":
-        raw = gzip.decompress(raw)
-    try:
-        return [json.loads(raw)]
-    except ValueError:
-        pass
-    decoder, found = json.JSONDecoder(), []
-    text = raw.decode("latin-1")
-    if "\0" in text:  # binary frames: each payload starts with a brace after its headers
-        starts: Iterator[int] = (match.start() for match in re.finditer(r'\{"', text))
-        end = 0
-        for start in starts:
-            if start >= end:
-                try:
-                    value, end = decoder.raw_decode(text, start)
-                except ValueError:
-                    continue
-                found.append(value)
-        return found
-    for line in raw.decode(errors="replace").splitlines():
-        line = line.strip().removeprefix("data:").strip()
-        if line.startswith("{"):
-            try:
-                found.append(json.loads(line))
-            except ValueError:
-                continue
-    return found
-
-
 @pytest.fixture(scope="module")
 def exchanges(shared_data: Data) -> list[Exchange]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    found = []
-    with lzma.open(shared_data("provider_responses.tar.xz")) as stream, tarfile.open(fileobj=stream) as archive:
-        for member in archive:
-            if not member.name.endswith(".yaml"):
-                continue
-            content = archive.extractfile(member)
-            assert content is not None
-            for index, interaction in enumerate(yaml.load(content, loader).get("interactions", [])):
-                response = interaction["response"]
-                body = response.get("body") or response.get("parsed_body")
-                body = body.get("string", body) if isinstance(body, dict) else body
-                status = response.get("status") or response.get("status_code")
-                events = _events(body)
-                if events:
-                    code = status["code"] if isinstance(status, dict) else status
-                    name = f"{'/'.join(member.name.split('/')[-2:])}#{index} {interaction['request']['uri']}"
-                    found.append(Exchange(name, code, events, len(events) > 1))
-    return found
+    return list(read(shared_data("provider_responses.tar.xz")))
 
 
 NO_USAGE = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from recorded_traces import as_otlp
 
 from clew.observe.store.store import Store
 
@@ -362,36 +362,6 @@ def test_messages_as_events_of_the_span_or_as_log_records(store: Store, otlp: An
 
 # --- real traces of ten frameworks -------------------------------------------------------------------------------------------------------
 
-SECOND = 1_000_000_000
-
-
-def as_otlp(dump: Path, otlp: Any) -> dict[str, Any]:
-    """A trace as Langfuse's API gives it, turned back into what was sent: raw attributes are in ``metadata.attributes``."""
-    document = json.loads(dump.read_text())
-    spans = []
-    for observation in document["observations"]:
-        metadata = observation["metadata"] or {}
-        metadata = json.loads(metadata) if isinstance(metadata, str) else metadata
-        attributes = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.get("attributes", {}).items()}
-        start, end = (
-            int(datetime.fromisoformat(observation[name]).timestamp() * 1000) * 1_000_000 if observation[name] else 0
-            for name in ("startTime", "endTime")
-        )
-        spans.append(
-            otlp.span(1, 1, 0, attributes)
-            | {
-                "traceId": document["trace"]["id"],
-                "spanId": observation["id"],
-                "parentSpanId": observation["parentObservationId"] or "",
-                "name": observation["name"],
-                "startTimeUnixNano": str(start),
-                "endTimeUnixNano": str(end),
-            }
-        )
-    request: dict[str, Any] = otlp.traces(*spans)
-    return request
-
-
 Call = tuple[str, str, int | None, int | None, int | None]
 """model, provider, input tokens, output tokens, reasoning tokens of a model call"""
 Tool = tuple[str, str | None, str | None]
@@ -485,7 +455,7 @@ FRAMEWORKS: dict[str, dict[str, Any]] = {
 
 
 def test_real_traces_of_ten_frameworks(store: Store, otlp: Any, shared_data: SharedData) -> None:
-    requests = {framework: as_otlp(shared_data(f"framework_traces/{framework}.trace.json"), otlp) for framework in FRAMEWORKS}
+    requests = {framework: as_otlp(shared_data(f"framework_traces/{framework}.trace.json")) for framework in FRAMEWORKS}
     taken = otlp.take(store, otlp.lines(*requests.values()))
     assert (taken.requests, taken.faulty) == (10, 0)
     for framework, request in requests.items():

@@ -36,6 +36,9 @@ PRICE_KEYS: Final[dict[str, str]] = {
 }
 """Our class -> the key of genai-prices. Its other keys (searches, images, pages, hours, ...) price what usage does not count."""
 
+_VERTEX_RESOURCE: Final = re.compile(r"(?:projects/[^/]+/locations/[^/]+/)?publishers/(?P<publisher>[^/]+)/models/(?P<model>[^/@]+)")
+"""A model's whole name at Vertex AI, which some of its clients report."""
+
 _UNPRICED: Final = Rule({})
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
@@ -130,6 +133,8 @@ class PriceBook:
 
     def _find(self, provider: str | None, model: str) -> tuple[str, ModelInfo] | None:
         """The entry of the price data: by the whole name first; ``vendor/model`` is split only when that is unknown."""
+        if (resource := _VERTEX_RESOURCE.match(model)) is not None:
+            model = f"{resource['publisher']}/{resource['model']}"
         folded = (provider or "").lower().strip()
         if folded in LOCAL:
             return None
