@@ -28,7 +28,9 @@ from clew.record.span import Span
 from clew.record.stats import Stats
 
 if TYPE_CHECKING:
+    from clew.connect.frameworks.instrumentation import instrument, uninstrument
     from clew.model.usage import Usage
+    from clew.record.calls.observed import ObservableLLM, observe_llm
     from clew.record.instruments.gates import checks
     from clew.record.limits.blocks import budget, runaway
     from clew.record.metrics.endpoint import MetricsServer, metrics_collector, serve_metrics
@@ -39,6 +41,7 @@ __all__ = [
     "GateFailed",
     "LoopDetected",
     "MetricsServer",
+    "ObservableLLM",
     "Processor",
     "Refused",
     "Span",
@@ -57,12 +60,14 @@ __all__ = [
     "gate",
     "git",
     "init",
+    "instrument",
     "llm",
     "memory",
     "message",
     "metric",
     "metrics_collector",
     "node",
+    "observe_llm",
     "propagate",
     "retrieval",
     "runaway",
@@ -74,19 +79,24 @@ __all__ = [
     "tool",
     "traceparent",
     "tracer_provider",
+    "uninstrument",
     "workflow",
 ]
 
 
 _LATER = {
     "MetricsServer": "clew.record.metrics.endpoint",
+    "ObservableLLM": "clew.record.calls.observed",
     "Usage": "clew.model.usage",
     "budget": "clew.record.limits.blocks",
     "checks": "clew.record.instruments.gates.checks",
+    "instrument": "clew.connect.frameworks.instrumentation",
     "metric": "clew.record.metrics.handles",
     "metrics_collector": "clew.record.metrics.endpoint",
+    "observe_llm": "clew.record.calls.observed",
     "runaway": "clew.record.limits.blocks",
     "serve_metrics": "clew.record.metrics.endpoint",
+    "uninstrument": "clew.connect.frameworks.instrumentation",
 }
 """Names that load with their first use, and where they are: `import clew` stays quick."""
 

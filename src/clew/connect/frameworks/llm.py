@@ -134,8 +134,9 @@ def _part(part: Any) -> dict[str, Any]:
 
 def _result(span: Span, response: Any) -> None:
     """What the model said and used."""
-    span.set(names.RESPONSE_MODEL, response.resolved_model)
-    span.set(names.RESPONSE_ID, (response.response_json or {}).get("id"))
+    body = response.response_json or {}
+    span.set(names.RESPONSE_MODEL, response.resolved_model or body.get("model"))
+    span.set(names.RESPONSE_ID, body.get("id"))
     parts: list[dict[str, Any]] = [{"type": "text", "content": "".join(response._chunks)}] if response._chunks else []
     parts += [
         {"type": "tool_call", "id": call.tool_call_id, "name": call.name, "arguments": call.arguments} for call in response._tool_calls

@@ -1,4 +1,4 @@
-"""Methods of other people's classes, replaced and put back."""
+"""Methods of other people's classes, and functions of their modules, replaced and put back."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 
 class Patches:
-    """Replaces methods; :meth:`undo` puts back every one that nobody has replaced since."""
+    """Replaces methods and functions; :meth:`undo` puts back every one that nobody has replaced since."""
 
     def __init__(self) -> None:
-        self._done: list[tuple[type, str, Any, Any]] = []
+        self._done: list[tuple[Any, str, Any, Any]] = []
 
-    def replace(self, kind: type, name: str, make: Callable[[Any], Any]) -> None:
-        """``make`` takes the method as it is and gives the one to put in its place."""
+    def replace(self, kind: Any, name: str, make: Callable[[Any], Any]) -> None:
+        """``make`` takes what is there and gives the one to put in its place."""
         before = vars(kind)[name]
         after = make(before)
         setattr(kind, name, after)

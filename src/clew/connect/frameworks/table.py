@@ -31,6 +31,10 @@ class Library(NamedTuple):
     dialect: Dialect
     extra: str | None = None
     tested: bool = False
+    first: str = ""
+    """Module whose loading says that the library is used, where that is another one."""
+    needs: str = ""
+    """Module of the package, where the instrumentor is ours and uses it."""
 
     @property
     def install(self) -> str:
@@ -38,17 +42,32 @@ class Library(NamedTuple):
         return f"pip install 'clew[{self.extra}]'" if self.extra else f"pip install {self.package}"
 
 
-def _openinference(name: str, module: str, distribution: str, kind: str, package: str = "", extra: str | None = None) -> Library:
-    package = package or name.replace("_", "-")
+def _openinference(name: str, module: str, distribution: str, kind: str, *, extra: str | None = None) -> Library:
+    package = name.replace("_", "-")
     return Library(
         name,
         module,
         distribution,
         f"openinference-instrumentation-{package}",
-        f"openinference.instrumentation.{package.replace('-', '_')}:{kind}",
+        f"openinference.instrumentation.{name}:{kind}",
         "openinference",
         extra,
         extra is not None,
+    )
+
+
+def _langchain(name: str, module: str, distribution: str) -> Library:
+    return Library(
+        name,
+        module,
+        distribution,
+        "openinference-instrumentation-langchain",
+        "clew.connect.frameworks.langchain:LangChainInstrumentor",
+        "openinference",
+        "langgraph",
+        tested=True,
+        first="langchain_core",
+        needs="openinference.instrumentation.langchain",
     )
 
 
@@ -56,8 +75,8 @@ TABLE: Final[tuple[Library, ...]] = (
     _openinference("openai", "openai", "openai", "OpenAIInstrumentor", extra="openai"),
     _openinference("anthropic", "anthropic", "anthropic", "AnthropicInstrumentor", extra="anthropic"),
     _openinference("litellm", "litellm", "litellm", "LiteLLMInstrumentor", extra="litellm"),
-    _openinference("langgraph", "langgraph", "langgraph", "LangChainInstrumentor", "langchain", extra="langgraph"),
-    _openinference("langchain", "langchain_core", "langchain", "LangChainInstrumentor", extra="langgraph"),
+    _langchain("langgraph", "langgraph", "langgraph"),
+    _langchain("langchain", "langchain_core", "langchain"),
     Library("pydantic_ai", "pydantic_ai", "pydantic-ai", "pydantic-ai", "clew.connect.frameworks.pydantic_ai:PydanticAiInstrumentor", "genai", tested=True),
     Library("llm", "llm", "llm", "clew", "clew.connect.frameworks.llm:LlmInstrumentor", "clew", tested=True),
     Library("pocketflow", "pocketflow", "pocketflow", "clew", "clew.connect.frameworks.pocketflow:PocketFlowInstrumentor", "clew", tested=True),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import importlib.util
+import sys
 import threading
 from typing import Any, Final
 
@@ -38,32 +40,30 @@ class NotInstalled(MissingExtra):
 def instrument(*libraries: str) -> tuple[str, ...]:
     """Record what these libraries do from here on: their spans nest in ours, and ours in theirs. A second time changes nothing.
 
+    Nothing is imported for it: a library that the program has not loaded yet is recorded from the moment it does.
+
     :param libraries: names of docs/instrument.md; none: all of them that are installed together with what records them
-    :returns: the names that are recorded now, of those that were asked for; empty while recording is off
+    :returns: the names that are recorded, of those that were asked for; empty while recording is off
     :raises UnknownLibrary: there is no such name
     :raises NotInstalled: a library, or what records it, is not installed; says how to install it. Also a ``MissingExtra``
     """
-    wanted = (
-        [_library(name) for name in dict.fromkeys(libraries)] if libraries else [library for library in TABLE if _missing(library) is None]
-    )
+    wanted = list(dict.fromkeys(map(_library, libraries))) if libraries else [row for row in TABLE if _missing(row) is None]
     if state.is_off():
         return ()
-    done = []
     with _lock:
         for library in wanted:
             if (missing := _missing(library)) is not None:
                 raise missing
-            try:
-                _start(library)
-            except (ClewError, TypeError):
-                raise
-            except Exception:
-                if libraries:
-                    raise
-                fault(f"recording {library.name}")  # one that does not fit its library must not keep the others from being recorded
+            if library.name in _wanted.get(library.instrumentor, ()):
                 continue
-            done.append(library.name)
-    return tuple(done)
+            _wanted.setdefault(library.instrumentor, set()).add(library.name)
+            if (library.first or library.module) in sys.modules or not _is_there("wrapt"):
+                _start(library)
+            else:
+                from wrapt import register_post_import_hook
+
+                register_post_import_hook(functools.partial(_loaded, library), library.first or library.module)
+    return tuple(library.name for library in wanted)
 
 
 def uninstrument(*libraries: str) -> tuple[str, ...]:
@@ -82,7 +82,8 @@ def uninstrument(*libraries: str) -> tuple[str, ...]:
             done.append(library.name)
             if not names:
                 del _wanted[library.instrumentor]
-                _instrumentors.pop(library.instrumentor).uninstrument()
+                if (running := _instrumentors.pop(library.instrumentor, None)) is not None:
+                    running.uninstrument()
     return tuple(done)
 
 
@@ -106,7 +107,7 @@ def _missing(library: Library) -> NotInstalled | None:
     """What has to be installed first, or None."""
     if not _is_there(library.module):
         return NotInstalled(library, library.distribution, f"pip install {library.distribution}")
-    module = library.instrumentor.partition(":")[0]
+    module = library.needs or library.instrumentor.partition(":")[0]
     if not _is_there(module) or not _is_there("opentelemetry.trace" if library.dialect != "clew" else module):
         return NotInstalled(library, library.package, library.install)
     return None
@@ -119,16 +120,25 @@ def _is_there(module: str) -> bool:
         return False
 
 
+def _loaded(library: Library, module: Any) -> None:
+    """The program has loaded a library that is waited for. What fails here must not fail its import."""
+    try:
+        if library.name in _wanted.get(library.instrumentor, ()):
+            _start(library)
+    except Exception:
+        fault(f"recording {library.name}")
+
+
 def _start(library: Library) -> None:
     path = library.instrumentor
-    if path not in _instrumentors:
-        module, _, kind = path.partition(":")
-        made = getattr(importlib.import_module(module), kind)()
-        if library.dialect == "clew":
-            made.instrument()
-        else:
-            from clew.record.control import tracer_provider
+    if path in _instrumentors:
+        return
+    module, _, kind = path.partition(":")
+    made = getattr(importlib.import_module(module), kind)()
+    if library.dialect == "clew":
+        made.instrument()
+    else:
+        from clew.record.control import tracer_provider
 
-            made.instrument(tracer_provider=tracer_provider())
-        _instrumentors[path] = made
-    _wanted.setdefault(path, set()).add(library.name)
+        made.instrument(tracer_provider=tracer_provider())
+    _instrumentors[path] = made
