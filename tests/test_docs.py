@@ -102,7 +102,7 @@ def typed(text: str) -> Iterator[str]:
 
 def mistakes(command: str, group: click.Group, verbs: set[str]) -> list[str]:
     """What a shown command line names that does not exist."""
-    words = shlex.split(command.split(" | ")[0].split(" && ")[0])
+    words = shlex.split(command.split(" -- ")[0].split(" | ")[0].split(" && ")[0])
     if words[0] == "make":
         return [word for word in words[1:] if not word.startswith("-") and "=" not in word and word not in verbs]
     current: click.Command = group

@@ -12,6 +12,7 @@ NAMES = [
     *("BudgetExceeded", "GateFailed", "LoopDetected", "budget", "checks", "runaway"),
     *("MetricsServer", "metric", "metrics_collector", "serve_metrics"),
     *("stats", "task", "tool", "traceparent", "tracer_provider", "workflow"),
+    *("PersonaMetricsCollector", "WorkflowTracer", "get_persona_metrics", "reset_persona_metrics", "trace_workflow"),
     *("ObservableLLM", "observe_llm", "instrument", "uninstrument"),
 ]
 

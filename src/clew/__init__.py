@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from clew.model.usage import Usage
     from clew.record.calls.observed import ObservableLLM, observe_llm
     from clew.record.instruments.gates import checks
+    from clew.record.instruments.personas.collector import PersonaMetricsCollector, get_persona_metrics, reset_persona_metrics
+    from clew.record.instruments.personas.tracer import WorkflowTracer, trace_workflow
     from clew.record.limits.blocks import budget, runaway
     from clew.record.metrics.endpoint import MetricsServer, metrics_collector, serve_metrics
     from clew.record.metrics.handles import metric
@@ -42,11 +44,13 @@ __all__ = [
     "LoopDetected",
     "MetricsServer",
     "ObservableLLM",
+    "PersonaMetricsCollector",
     "Processor",
     "Refused",
     "Span",
     "Stats",
     "Usage",
+    "WorkflowTracer",
     "agent",
     "attached",
     "budget",
@@ -58,6 +62,7 @@ __all__ = [
     "execution",
     "flush",
     "gate",
+    "get_persona_metrics",
     "git",
     "init",
     "instrument",
@@ -69,6 +74,7 @@ __all__ = [
     "node",
     "observe_llm",
     "propagate",
+    "reset_persona_metrics",
     "retrieval",
     "runaway",
     "serve_metrics",
@@ -77,6 +83,7 @@ __all__ = [
     "stats",
     "task",
     "tool",
+    "trace_workflow",
     "traceparent",
     "tracer_provider",
     "uninstrument",
@@ -85,6 +92,10 @@ __all__ = [
 
 
 _LATER = {
+    **dict.fromkeys(
+        ("PersonaMetricsCollector", "get_persona_metrics", "reset_persona_metrics"), "clew.record.instruments.personas.collector"
+    ),
+    **dict.fromkeys(("WorkflowTracer", "trace_workflow"), "clew.record.instruments.personas.tracer"),
     "MetricsServer": "clew.record.metrics.endpoint",
     "ObservableLLM": "clew.record.calls.observed",
     "Usage": "clew.model.usage",

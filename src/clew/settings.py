@@ -121,6 +121,8 @@ TABLE: tuple[Setting, ...] = (
     Setting("propagate", ("CLEW_PROPAGATE",), True, _flag, "Carry the current span into threads, thread pools and process pools."),
     Setting("prices", ("CLEW_PRICES",), None, _path, "File with price overrides; default: prices.toml in the data directory."),
     Setting("personas", ("CLEW_PERSONAS",), None, _path, "File with personas and their budgets; default: personas.toml in the data directory."),
+    Setting("work", ("CLEW_WORK",), None, str, "Name of the piece of work that clew stage and its like report on; default: the project's directory."),
+    Setting("work_idle_s", ("CLEW_WORK_IDLE_S",), 43_200.0, _seconds, "Seconds without a report after which such work is given up as lost; 0 for never."),
     Setting("default_price", ("CLEW_DEFAULT_PRICE",), None, _price, "What a model without a price costs, as input/output in USD per million tokens, such as 0.15/0.60; default: it has none."),
     Setting("budgets", ("CLEW_BUDGETS",), None, _path, "File with budgets; default: clew-budgets.toml here and budgets.toml in the data directory, both."),
     Setting("budget_ledger", ("CLEW_BUDGET_LEDGER",), None, _path, "File that holds what budgets have spent, shared by all processes; :memory: keeps it in this one; default: budgets.sqlite in the data directory."),

@@ -14,16 +14,18 @@ SCRIPT = """
 import json, pathlib, sys
 from dataclasses import asdict
 from clew.model.ids import parse_traceparent
-from clew.record.detached import Detached, end, give_up, start
+from clew.record.detached import Detached, end, give_up, new, start
 
 step, kept, *rest = sys.argv[1:]
 kept = pathlib.Path(kept)
 if step == "start":
     parent = parse_traceparent(rest[0]) if rest else None
-    kept.write_text(json.dumps(asdict(start("node", "build", parent, stage="build", n=3))))
+    span = new("node", "build", parent, stage="build", n=3)
+    kept.write_text(json.dumps(asdict(span)))
+    start(span)
 else:
     span = Detached(**json.loads(kept.read_text()))
-    {"end": lambda: end(span, persona="tester"), "fail": lambda: end(span, status="error", message="it broke"), "lose": lambda: give_up(span)}[step]()
+    {"end": lambda: end(span, {"clew.persona": "tester"}), "fail": lambda: end(span, status="error", message="it broke"), "lose": lambda: give_up(span)}[step]()
 """
 
 
@@ -81,7 +83,7 @@ def test_nothing_is_written_while_recording_is_off(data_dir: Path, monkeypatch: 
     monkeypatch.setenv("CLEW_DISABLED", "1")
     state.forget()
     try:
-        assert detached.start("node", "build", None) is None
+        assert detached.new("node", "build", None) is None
     finally:
         state.forget()
     assert not data_dir.exists()

@@ -28,6 +28,10 @@ COMMANDS: dict[str, str] = {
     "sql": "Run a read-only SQL query.",
     "tail": "Follow what programs record, live.",
     "doctor": "Check the store, the spool and what was lost.",
+    "workflows": "Write workflow files for editors, and begin and end the run that they report.",
+    "persona": "Say who acts, and how much of each token budget is left.",
+    "stage": "Report the stages of a workflow from a shell.",
+    "gate": "Report the quality gates of a stage from a shell.",
     "retry": "Try again what the engine refused.",
     "keys": "Make, list and remove the API keys of clew serve.",
 }

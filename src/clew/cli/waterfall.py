@@ -8,6 +8,7 @@ from clew.cli import decisions, figures
 from clew.cli.runs import id_digits, style_of
 from clew.cli.terminal import Cell, Page, cell_width, safe, safe_lines
 from clew.cli.tree import Line, lines
+from clew.model.attributes import GATE_RESULT, PERSONA, STAGE
 from clew.observe.query.traces import Span, Trace
 
 MOST_LINES = 1_000
@@ -99,7 +100,7 @@ class _Row:
         more = next(
             (
                 safe(text)
-                for text in (span.model if with_model else "", span.tool, span.agent if span.kind == "agent" else "")
+                for text in (span.model if with_model else "", span.tool, span.agent if span.kind == "agent" else "", *_said(span))
                 if text and text not in span.name
             ),
             "",
@@ -119,6 +120,13 @@ class _Row:
             outcome,
         )
         self.styles = ("faint", "", "", "", style_of(outcome))
+
+
+def _said(span: Span) -> tuple[str, ...]:
+    """What else tells a span from others like it: who was at work in a stage, what a gate found."""
+    if span.kind == "gate":
+        return (span.attributes.get(GATE_RESULT, ""),)
+    return (span.attributes.get(PERSONA, ""),) if STAGE in span.attributes and span.kind == "node" else ()
 
 
 def _sum(numbers: Iterable[int | None]) -> int | None:

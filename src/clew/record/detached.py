@@ -48,8 +48,8 @@ class Detached:
         return TraceParent(self.trace_id, self.span_id, self.sampled)
 
 
-def start(kind: Kind, name: str, parent: TraceParent | None, /, **attributes: str | int | float | bool) -> Detached | None:
-    """Starts a span; its start is written when this returns. None while recording is off.
+def new(kind: Kind, name: str, parent: TraceParent | None, /, **attributes: str | int | float | bool) -> Detached | None:
+    """A span that starts now; nothing is written yet, so that the caller can keep it first. None while recording is off.
 
     :param parent: None begins a trace
     """
@@ -58,7 +58,7 @@ def start(kind: Kind, name: str, parent: TraceParent | None, /, **attributes: st
         return None
     above = recorder.remote(parent)
     trace = above.trace if above is not None else recorder.new_trace()
-    kept = Detached(
+    return Detached(
         f"{trace.trace_id:032x}",
         f"{recorder.bits(64) or 1:016x}",
         parent.span_id if parent is not None else "",
@@ -69,21 +69,28 @@ def start(kind: Kind, name: str, parent: TraceParent | None, /, **attributes: st
         recorder.wall(),
         attributes,
     )
-    _write_start(recorder, kept, {names.DETACHED: True})
-    return kept
 
 
-def end(kept: Detached, *, status: Status = "ok", message: str = "", end_ns: int | None = None, **attributes: Any) -> None:
+def start(kept: Detached) -> None:
+    """Writes the start of a span. It is with the operating system when this returns."""
+    recorder = state.running()
+    if recorder is not None:
+        _write_start(recorder, kept, {names.DETACHED: True})
+
+
+def end(
+    kept: Detached, attributes: Mapping[str, Any] | None = None, *, status: Status = "ok", message: str = "", end_ns: int | None = None
+) -> None:
     """Ends a span, now unless a time is given; it is written when this returns. Ending it again replaces what was written.
 
+    :param attributes: further ones, by name
     :param message: what went wrong, for a status of ``error``
-    :param attributes: further ones
     """
     recorder = state.running()
     if recorder is None:
         return
     span = _span(recorder, kept)
-    span.update(attributes)
+    span.update(attributes or {})
     if status == "error":
         span.fail(message)
     elif status == "ok":

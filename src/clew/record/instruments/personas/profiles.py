@@ -53,11 +53,17 @@ def profiles(data_dir: Path | None = None) -> dict[str, Profile]:
     :raises PersonaError: the user's file cannot be used; names the persona, the key and the value
     """
     found = _read(PACKAGED, {})
-    named: Path | None = settings.get("personas")
-    own = named if named is not None else settings.get("data_dir", data_dir) / FILE
-    if named is not None or own.exists():
+    own = own_file(data_dir)
+    if own.exists() or settings.get("personas") is not None:
         found = _read(own, found)
     return found
+
+
+def own_file(data_dir: Path | None = None) -> Path:
+    """The user's file, whether or not it is there."""
+    named: Path | None = settings.get("personas")
+    data: Path = settings.get("data_dir", data_dir)
+    return named if named is not None else data / FILE
 
 
 def profile(name: str, data_dir: Path | None = None) -> Profile:
@@ -72,7 +78,7 @@ def profile(name: str, data_dir: Path | None = None) -> Profile:
 
     near = get_close_matches(name, known, n=1) or [other for other in known if other.startswith(f"{name}-")][:1]
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-    raise PersonaError(f"there is no persona {name!r}; {hint} A new one is a table in {settings.get('data_dir', data_dir) / FILE}")
+    raise PersonaError(f"there is no persona {name!r}; {hint} A new one is a table in {own_file(data_dir)}")
 
 
 def _read(path: Path, known: dict[str, Profile]) -> dict[str, Profile]:
