@@ -90,7 +90,7 @@ def _take(store: Store, path: Path, offset: int, *, compact: bool) -> Swept:
         path.unlink()
     elif end > offset:
         store.insert_rows("segments", ["name", "taken_bytes", "taken_ns"], [(path.name, end, time.time_ns())])
-    return Swept(1, intake.spans, intake.logs, intake.faulty)
+    return Swept(1, intake.stored["traces"], intake.stored["logs"], intake.faulty)
 
 
 def _is_free(path: Path) -> bool:
