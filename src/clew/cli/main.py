@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "report": "Write one run as a page of Markdown that says what failed and why.",
     "search": "Find spans with a filter.",
     "cost": "Say what model calls cost.",
+    "budgets": "Set limits on what may be spent, and see what was.",
     "sql": "Run a read-only SQL query.",
     "tail": "Follow what programs record, live.",
     "doctor": "Check the store, the spool and what was lost.",
@@ -44,6 +45,7 @@ Exit codes:
   0    done
   1    failed, or done with faults (such as broken lines in an import)
   2    wrong usage: an unknown option, a filter or a query that is not understood
+  3    clew run: a budget, a limit of loops or a required gate stopped it
   130  interrupted
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from clew.act.workflow.source import Source
     from clew.act.workflow.trace import WorkflowTraceCollector
 
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, USAGE, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
 TRACES: Final = "traces"
 """Folder of the data directory that holds trace files."""
 
@@ -36,6 +36,8 @@ class Options:
     as_json: bool
     record: bool
     dry_run: bool
+    limited: bool
+    """Budgets or other limits hold."""
 
     @property
     def traces(self) -> Path:
@@ -100,7 +102,7 @@ def command(
     """
     if file == "-" == inputs_file:
         raise click.UsageError("FILE and --inputs cannot both be stdin")
-    options = Options(trace, output_format == "json", not no_record, dry_run)
+    options = Options(trace, output_format == "json", not no_record, dry_run, _limits())
     planning = words.Options(
         planner_model, planner_timeout, directories, options.traces if trace_planner else None, not no_record, yes, dry_run, save
     )
@@ -109,7 +111,7 @@ def command(
     else:
         _say_unused(trace_planner=trace_planner, yes=yes, planner_model=planner_model, workflows=directories, save=save)
         planner_model = None
-    _record(options.record and (planner_model is not None or not dry_run))
+    _record(options.record and (planner_model is not None or not dry_run), options.limited)
     metrics = _metrics() if options.as_json else None
     try:
         inputs = {**(_inputs_of(inputs_file) if inputs_file is not None else {}), **given}
@@ -135,13 +137,28 @@ def _say_unused(**flags: Any) -> None:
         )
 
 
-def _record(on: bool) -> None:
+def _record(on: bool, limited: bool) -> None:
     import clew
 
     if on:
         clew.init(data_dir=invocation.data_dir())
+    elif limited:  # they see spans: those are made, and go nowhere
+        clew.init(data_dir=invocation.data_dir(), spool=False, endpoint="", console=False)
     else:
         clew.init(disabled=True)
+
+
+def _limits() -> bool:
+    """Whether files declare budgets or limits of loops.
+
+    :raises BudgetError: they cannot be used
+    """
+    from clew import settings
+    from clew.cost.budgets import places
+    from clew.cost.budgets.declared import read_all
+
+    found = read_all(places(invocation.data_dir(), settings.get("budgets")))
+    return bool(found.budgets or found.runaway)
 
 
 def _metrics() -> MetricsCollector:
@@ -262,12 +279,14 @@ def _run(
                 base=source.base,
                 metrics_collector=metrics,
                 trace_collector=trace,
-                record=options.record,
+                record=options.record or options.limited,
                 prices=PriceBook.from_settings(invocation.data_dir()),
                 watch=watch,
             )
     except RunInterrupted as interrupt:
         found = interrupt.result
+    if not options.record:
+        found = replace(found, run_id=None)
     return report(found, metrics, calls=calls, trace_files=trace_files)
 
 
@@ -330,7 +349,7 @@ def report(
         _write(found.result)
     sys.stdout.flush()
     _ended(found, error, files)
-    return {"ok": DONE, "error": FAILED, "interrupted": INTERRUPTED}[found.status]
+    return STOPPED if found.stopped else {"ok": DONE, "error": FAILED, "interrupted": INTERRUPTED}[found.status]
 
 
 def output(

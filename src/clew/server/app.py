@@ -11,12 +11,28 @@ from fastapi import APIRouter, FastAPI
 from clew.observe.ingest.collector import Collector
 from clew.observe.store.store import Store
 from clew.server import answers, pages
-from clew.server.routes import agents, aggregates, bundles, completion, costs, health, jaeger, live, logs, runs, sessions, spans, sql, stats
+from clew.server.routes import (
+    agents,
+    aggregates,
+    budgets,
+    bundles,
+    completion,
+    costs,
+    health,
+    jaeger,
+    live,
+    logs,
+    runs,
+    sessions,
+    spans,
+    sql,
+    stats,
+)
 from clew.server.served import Served
 
 ROUTERS: tuple[APIRouter, ...] = tuple(
     module.router
-    for module in (health, stats, runs, spans, sessions, logs, costs, sql, aggregates, agents, completion, live, bundles, jaeger)
+    for module in (health, stats, runs, spans, sessions, logs, costs, sql, budgets, aggregates, agents, completion, live, bundles, jaeger)
 )
 """Each file of routes/ declares one ``router``; to add one is to list it here."""
 

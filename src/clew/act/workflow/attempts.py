@@ -16,6 +16,7 @@ from clew.act.workflow.running import Try
 from clew.act.workflow.templated import Scope
 from clew.act.workflow.templates import resolve
 from clew.act.workflow.wrapper import NodeWrapper
+from clew.errors import Refused
 
 _ONCE = Retry(attempts=1)
 LONGEST_WAIT_S = 60.0
@@ -51,7 +52,7 @@ class AttemptsNodeWrapper(NodeWrapper):
             try:
                 action = self._try(copy.copy(self.inner_node), results)
             except FAILURES as error:
-                if number < last and not running.is_abandoned():
+                if number < last and not running.is_abandoned() and not isinstance(error, Refused):  # a limit stays where it is
                     time.sleep(max(wait_s, _asked_for(error)))
                     wait_s *= self.retry.backoff
                     continue

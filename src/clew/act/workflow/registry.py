@@ -20,6 +20,7 @@ BUILT_IN: Final[dict[str, str]] = {
     "read_file": "clew.act.workflow.nodes.files:ReadFileNode",
     "write_file": "clew.act.workflow.nodes.files:WriteFileNode",
     "git": "clew.act.workflow.nodes.git:GitNode",
+    "gate": "clew.act.workflow.nodes.gate:GateNode",
     "workflow": "clew.act.workflow.nodes.subworkflow:WorkflowNode",
 }
 """Type -> where its class is."""

@@ -23,7 +23,7 @@ from clew.act.workflow.registry import node_types
 from clew.act.workflow.running import Running, Try
 from clew.act.workflow.templated import Scope
 from clew.act.workflow.templates import resolve
-from clew.errors import WorkflowError
+from clew.errors import GateFailed, Refused, WorkflowError
 from clew.record import state
 from clew.record.instruments.functions import workflow as workflow_span
 from clew.record.noop import NOOP
@@ -57,6 +57,8 @@ class RunResult:
     duration_ns: int
     trace_path: Path | None = None
     """The trace file; None without one, and when it could not be written."""
+    stopped: bool = False
+    """Whether a budget, a limit of loops or a required gate stopped it."""
 
 
 class RunInterrupted(KeyboardInterrupt):
@@ -94,12 +96,13 @@ def run(
     flow = runner.compiled(document, "", watch)
     _load_ahead(document, runner.types)
     shared = _store(document, values)
-    current = Running(base, runner.inside, runner.types, prices)
+    current = Running(base, runner.inside, runner.types, prices, name=document.name)
     whole = Try()
     tokens = running.run.set(current), running.attempt.set(whole)
     started = time.perf_counter_ns()
     ended: dict[str, Any] = {"status": "ok", "result": {}, "error": None, "failed_node": None}
     interrupt: BaseException | None = None
+    stopped = False
     run_id: str | None = None
     opened: Any = workflow_span(document.name) if record else NOOP
     if metrics_collector is not None:
@@ -120,6 +123,7 @@ def run(
                     span.output(result)
         except FAILURES as error:
             ended |= {"status": "error", "error": str(error), "failed_node": getattr(error, "node_id", None)}
+            stopped = _is_stopped(error)
         except BaseException as error:  # an interrupt; whatever the nodes started ends with them
             whole.abandon()
             interrupt = error
@@ -136,7 +140,7 @@ def run(
         trace_path = trace_collector.run_ended(**ended)
     if run_id is not None:
         state.recorder.write()
-    found = RunResult(**ended, run_id=run_id, shared=shared, calls=calls, duration_ns=duration_ns, trace_path=trace_path)
+    found = RunResult(**ended, run_id=run_id, shared=shared, calls=calls, duration_ns=duration_ns, trace_path=trace_path, stopped=stopped)
     if interrupt is not None:
         raise RunInterrupted(found) from interrupt
     return found
@@ -169,7 +173,7 @@ class _Runner:
             raise WorkflowError(f"workflow {document.name} lies {DEEPEST} workflows deep; does it contain itself?")
         shared = _store(document, inputs_for(document, inputs))
         flow = self.compiled(document, f"{visit.path}/" if visit is not None else "", None)
-        token = running.run.set(replace(outer, base=base, depth=outer.depth + 1))
+        token = running.run.set(replace(outer, base=base, depth=outer.depth + 1, name=document.name))
         try:
             opened: Any = workflow_span(document.name) if self.record else NOOP
             with opened:
@@ -199,6 +203,15 @@ def _store(document: Document, values: dict[str, Any]) -> Store:
     shared.secrets = frozenset(name for name, declared in document.inputs.items() if declared.secret)
     hide(text for name in shared.secrets for text in _texts(values[name]))
     return shared
+
+
+def _is_stopped(error: BaseException | None) -> bool:
+    """Whether a limit is at the bottom of it."""
+    while error is not None:
+        if isinstance(error, (Refused, GateFailed)):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _texts(value: Any) -> Iterator[str]:

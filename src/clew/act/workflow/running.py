@@ -38,6 +38,8 @@ class Running:
     """For ``${run.cost_usd}``; None: the price data as installed."""
     depth: int = 0
     """Workflows around this one."""
+    name: str = ""
+    """Of the workflow."""
     calls: list[ModelCall] = field(default_factory=list)
     """The model calls of the nodes that have ended so far, in the order they ended."""
 

@@ -140,6 +140,7 @@ class _Call:
             model=model.model_name,
             provider=model.system,
             stream=stream,
+            cache_hit=isinstance(model.wrapped, replay.ReplayModel) or None,
             messages=described(messages),
             system=self.request.system,
             tools=self.request.tools or None,

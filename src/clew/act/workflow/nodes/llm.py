@@ -17,7 +17,7 @@ from clew.act.workflow.document import DEFAULT
 from clew.act.workflow.models import names
 from clew.act.workflow.nodes import function, node
 from clew.act.workflow.nodes.limit import within
-from clew.errors import MissingExtra, ModelError
+from clew.errors import BudgetExceeded, MissingExtra, ModelError, Refused
 from clew.model.usage import Usage
 from clew.record.instruments.functions import decision, tool
 
@@ -94,7 +94,7 @@ class LlmNode(node.NodeType):
         timeout_s: Annotated[float, Field(gt=0)] = names.TIMEOUT_S
         """Longest time of one request."""
         fallback_models: list[ModelName] = Field(default_factory=list)
-        """Models that are asked, one after the other, when the one before failed."""
+        """Models that are asked, one after the other, when the one before failed, or a budget had no room for it."""
         action_from: str | None = None
         """Key of the structured answer whose value is the action of the edge to take."""
         record_to: str | None = None
@@ -164,7 +164,7 @@ def _first_answer(asking: Asking, params: LlmNode.Params, base: Path, fallbacks:
                 record_to=None if params.record_to is None else base / params.record_to,
             )
             return complete(asking.answer(chosen))
-        except ModelError as error:
+        except (ModelError, BudgetExceeded) as error:
             if number + 1 == len(candidates):
                 raise
             following = candidates[number + 1]
@@ -198,14 +198,13 @@ def _recorded(name: str, found: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(found)
     async def called(*args: Any, **kwargs: Any) -> Any:
         try:
-            with tool(name.partition(":")[2]) as span:
-                span.input(kwargs)
+            with tool(name.partition(":")[2], arguments=kwargs) as span:
                 result = found(*args, **kwargs)
                 if isawaitable(result):
                     result = await result
                 span.output(result)
                 return result
-        except (ModelRetry, ToolFailed):
+        except (ModelRetry, ToolFailed, Refused):  # a limit is for whoever set it, not for the model
             raise
         except Exception as error:
             raise ToolFailed(f"{type(error).__name__}: {error}") from error
