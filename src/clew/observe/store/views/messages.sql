@@ -53,7 +53,16 @@ SELECT
     toUInt32(number - 1) AS position,
     multiIf(direction = 'system', 'system', JSONHas(body, 'role'), JSONExtractString(body, 'role'), extract(event, 'gen_ai\\.(\\w+)\\.message')) AS role,
     multiIf(
-        JSONHas(body, 'parts'), arrayStringConcat(arrayFilter(t -> t != '', arrayMap(p -> JSONExtractString(p, 'content'), JSONExtractArrayRaw(body, 'parts'))), '\n'),
+        JSONHas(body, 'parts'), arrayStringConcat(arrayFilter(t -> t != '', arrayMap(
+            p -> multiIf(
+                JSONExtractString(p, 'type') != 'tool_call_response', JSONExtractString(p, 'content'),
+                JSONType(p, 'response') = 'String', JSONExtractString(p, 'response'),
+                JSONType(p, 'result') = 'String', JSONExtractString(p, 'result'),
+                JSONHas(p, 'response'), JSONExtractRaw(p, 'response'),
+                JSONExtractRaw(p, 'result')
+            ),
+            JSONExtractArrayRaw(body, 'parts')
+        )), '\n'),
         JSONType(body, 'content') = 'Array', arrayStringConcat(arrayFilter(t -> t != '', arrayMap(p -> JSONExtractString(p, 'text'), JSONExtractArrayRaw(body, 'content'))), '\n'),
         JSONExtractString(body, 'content')
     ) AS content,
