@@ -282,7 +282,7 @@ MESSAGES: dict[str, tuple[dict[str, Any], list[Message]]] = {
                 [{"role": "assistant", "parts": [{"type": "text", "content": "a"}, {"type": "text", "content": "b"}]}]
             ),
         },
-        [("input", 0, "user", TEXT), ("input", 1, "tool", ""), ("output", 0, "assistant", "a\nb"), ("system", 0, "system", "be brief")],
+        [("input", 0, "user", TEXT), ("input", 1, "tool", "42"), ("output", 0, "assistant", "a\nb"), ("system", 0, "system", "be brief")],
     ),
     "GenAI 1.41, structured values": (
         {"gen_ai.input.messages": [{"role": "user", "parts": [{"type": "text", "content": TEXT}]}]},
