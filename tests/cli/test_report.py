@@ -287,3 +287,23 @@ def test_what_is_shortened_says_how_much() -> None:
     assert md.shorten("x" * 100, 50) == "x" * 30 + " […50 bytes…] " + "x" * 20
     assert md.shorten("é" * 10, 20) == "é" * 10
     assert len(md.shorten("é" * 1000, 99).encode()) < 130
+
+
+def test_gates_show_their_verdict_those_first_that_were_not_passed() -> None:
+    gates = [
+        span(7, 1, "gate", "lint", attributes={"clew.gate.result": "passed", "clew.gate.required": "true"}),
+        span(
+            8,
+            1,
+            "gate",
+            "covered",
+            attributes={"clew.gate.result": "failed", "clew.gate.required": "false", "clew.gate.reason": "71 % is below 80 %"},
+        ),
+    ]
+    section = report([SPANS[0], *gates]).partition("## Gates\n")[2].partition("\n## ")[0]
+    assert section.strip().splitlines() == [
+        "| gate | verdict | why | span |",
+        "|---|---|---|---|",
+        "| `covered` | **`failed`** (advisory) | `71 % is below 80 %` | `0000000800000000` |",
+        "| `lint` | `passed` |  | `0000000700000000` |",
+    ]

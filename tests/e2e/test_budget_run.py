@@ -33,7 +33,7 @@ def test_a_run_that_hits_its_budget_stops_before_the_call_and_says_so(clew: Any,
         for extra in ([], ["--no-record"]):
             _, err = clew.run("run", tmp_path / "triage.yaml", *extra, code=3)
             assert "node judge failed: budget per run of run " in err
-            assert "is spent: 1 call of 1 call spent" in err
+            assert "is spent: 1 of 1 call spent" in err
         assert len(server.asked) == 2  # one a run: the call beyond the budget was never sent, nor was it tried again
     run = clew.json("runs")[0]
     assert (run["status"], len(clew.json("runs"))) == ("error", 1)

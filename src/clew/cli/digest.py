@@ -133,6 +133,9 @@ class Digest:
     tools_found: int
     decisions: list[Decision]
     decisions_found: int
+    gates: list[Span]
+    """Those that were not passed first."""
+    gates_found: int
     oddities: Oddities
     unended: int
     truncated: list[Span]
@@ -154,6 +157,7 @@ def digest(trace: Trace, oddities: Oddities, contents: Contents) -> Digest:
     models = _rows((call.model, call) for call in calls)
     tools = _rows((span.tool or span.name, span) for span in spans if span.kind in ("tool", "retrieval"))
     decisions = [span for span in spans if span.kind == "decision"]
+    gates = sorted([span for span in spans if span.kind == "gate"], key=lambda span: span.attributes.get(a.GATE_RESULT) == "passed")
     asked, answered = _asked_and_answered(spans, contents)
     return Digest(
         run=trace.run,
@@ -171,6 +175,8 @@ def digest(trace: Trace, oddities: Oddities, contents: Contents) -> Digest:
         tools_found=len(tools),
         decisions=[_decision(span, contents) for span in decisions[:MOST_DECISIONS]],
         decisions_found=len(decisions),
+        gates=gates[:MOST_ROWS],
+        gates_found=len(gates),
         oddities=oddities,
         unended=sum(span.state != "ended" for span in spans),
         truncated=[call for call in calls if _is_truncated(call)][:5],

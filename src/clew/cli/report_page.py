@@ -28,6 +28,7 @@ def page(found: Digest) -> str:
     sections = (
         _header(found),
         _failed(found),
+        _gates(found),
         _asked(found),
         _steps(found),
         _rows("Model calls", "model", found.models, found.models_found, with_usage=True),
@@ -224,6 +225,31 @@ def _rows(title: str, what: str, rows: Sequence[Row], in_all: int, *, with_usage
     return Section(
         title, items, weight=4, head=md.table_head(titles, 2), hidden=in_all - len(rows), more=lambda left: f"… and {left:,} {what}s more."
     )
+
+
+def _gates(found: Digest) -> Section:
+    return Section(
+        "Gates",
+        [md.row(_gate_cells(span)) for span in found.gates],
+        weight=6,
+        head=md.table_head(("gate", "verdict", "why", "span"), 4),
+        hidden=found.gates_found - len(found.gates),
+        more=lambda left: f"… and {figures.plural(left, 'other gate')}.",
+    )
+
+
+def _gate_cells(span: Span) -> list[str]:
+    said = span.attributes
+    result = said.get(a.GATE_RESULT, "") or ("failed" if span.status == "error" else "")
+    advisory = " (advisory)" if said.get(a.GATE_REQUIRED) == "false" else ""
+    shown = md.name(result, 12) if result else "none"
+    reason = said.get(a.GATE_REASON, "")
+    return [
+        md.name(span.name, 48),
+        (shown if result == "passed" else f"**{shown}**") + advisory,
+        md.name(reason, LONGEST_LINE) if reason else "",
+        f"`{span.span_id}`",
+    ]
 
 
 def _decisions(found: Digest) -> Section:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from clew.cost.budgets.budget import Budget, Measure
@@ -18,6 +18,7 @@ class Verdict:
     action: Literal["tell", "refuse"]
     event: str
     message: str
+    """'' where another verdict says it too."""
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -40,7 +41,7 @@ class Refusal:
         asked = f"; this call may take {figure(self.measure, self.asked)}{why}" if self.asked and left > 0 else ""
         return BudgetExceeded(
             f"budget {self.budget.name}{whose} is {'spent' if left <= 0 else 'too small for this call'}: "
-            f"{figure(self.measure, self.spent)} of {figure(self.measure, self.limit)} spent{reserved}{asked}. "
+            f"{of(self.measure, self.spent, self.limit)} spent{reserved}{asked}. "
             f"Raise the limit (clew budgets explain {_quoted(self.budget.name)}), or "
             + ("wait for the next period" if self.budget.window else "ask for less"),
             budget=self.budget.name,
@@ -76,8 +77,7 @@ class Crossing:
         return Verdict(
             "tell",
             names.BUDGET_THRESHOLD_EVENT,
-            f"budget {self.budget.name}{whose} has passed {self.threshold:g} %: "
-            f"{figure(self.measure, self.spent)} of {figure(self.measure, self.limit)} spent",
+            f"budget {self.budget.name}{whose} has passed {self.threshold:g} %: {of(self.measure, self.spent, self.limit)} spent",
             {
                 names.BUDGET_NAME: self.budget.name,
                 names.BUDGET_KEY: _shown(self.budget, self.key),
@@ -90,6 +90,13 @@ class Crossing:
         )
 
 
+def verdicts(crossings: Sequence[Crossing]) -> list[Verdict]:
+    """What is told of thresholds that one call has passed: an event for each, in words only the highest of each limit."""
+    highest = {(crossing.budget.name, crossing.key, crossing.measure): crossing for crossing in crossings}
+    said = {id(crossing) for crossing in highest.values()}
+    return [found if id(crossing) in said else replace(found, message="") for crossing in crossings for found in (crossing.verdict(),)]
+
+
 def figure(measure: Measure, amount: float) -> str:
     """An amount with its unit."""
     if measure == "usd":
@@ -99,8 +106,15 @@ def figure(measure: Measure, amount: float) -> str:
     return f"{amount:,.0f} {measure[:-1] if amount == 1 else measure}"
 
 
+def of(measure: Measure, amount: float, limit: float) -> str:
+    """A part of a limit, such as "242 of 300 tokens"."""
+    part = f"{amount:,.0f}" if measure in ("tokens", "calls") else figure(measure, amount)
+    return f"{part} of {figure(measure, limit)}"
+
+
 def _whose(budget: Budget, key: str) -> str:
-    return f" of {budget.per} {_shown(budget, key)}" if budget.per else ""
+    shown = _shown(budget, key)
+    return f" of {budget.per} {shown[:8] if budget.per == 'run' else shown}" if budget.per else ""
 
 
 def _shown(budget: Budget, key: str) -> str:

@@ -17,8 +17,10 @@ from clew.cost.budgets.budget import Budget, Measure, Scope, Unpriced
 from clew.cost.budgets.figures import BudgetState
 from clew.cost.budgets.ledger import Charge
 from clew.cost.budgets.runaway import Runaway
+from clew.cost.budgets.verdicts import verdicts
 from clew.errors import BudgetError
 from clew.model import attributes as names
+from clew.record.control import current_span
 from clew.record.instruments import table
 from clew.record.limits import budgets, limits, loops
 from clew.record.span import Span
@@ -195,12 +197,10 @@ class budget(_Block):
         held = self._held
         amounts: dict[Measure, float] = {"tokens": tokens, "usd": usd, "calls": calls, "seconds": seconds}
         key = f"{self._value(scope)}{self._key if held.fresh else ''}"
-        for crossing in self._ledger().settle(None, [Charge(held, key, amounts)]):
-            verdict = crossing.verdict()
-            log.warning("%s", verdict.message)
-            from clew.record.control import current_span
-
-            here = current_span()
+        here = current_span()
+        for verdict in verdicts(self._ledger().settle(None, [Charge(held, key, amounts)])):
+            if verdict.message:
+                log.warning("%s", verdict.message)
             if here is not None:
                 here.event(verdict.event, verdict.attributes)
 

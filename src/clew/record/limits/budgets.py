@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clew.cost.budgets import estimate, places
 from clew.cost.budgets.budget import Budget
 from clew.cost.budgets.ledger import Charge, Claim, Ledger, LedgerError, ledger_path
-from clew.cost.budgets.verdicts import Verdict
+from clew.cost.budgets.verdicts import Verdict, verdicts
 from clew.errors import BudgetError, BudgetExceeded, ClewError, MissingExtra, Refused
 from clew.model import attributes as names
 from clew.model.usage import Usage
@@ -134,7 +134,7 @@ class Budgets:
                 charges += self._used(frame, span, used, error, is_call)
             if not charges and frame.call is None:
                 return []
-            return [crossing.verdict() for crossing in self.ledger.settle(frame.call, charges)]
+            return verdicts(self.ledger.settle(frame.call, charges))
         except Refused:  # what has been spent is spent
             return []
         except BudgetError as fault:

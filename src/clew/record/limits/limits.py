@@ -41,7 +41,7 @@ class Limits:
                 self.budgets.start(frame, span)
         except Refused:
             if frame.kind in reading.MODELS:  # it was never sent: what it used is known, and nothing
-                span.set(names.INPUT_TOKENS, 0).set(names.OUTPUT_TOKENS, 0)
+                span.set(names.INPUT_TOKENS, 0).set(names.OUTPUT_TOKENS, 0).set(names.COST_USD, 0.0)
             raise
         while self.tree.lost:
             self.budgets.end(self.tree.lost.popleft(), None)
@@ -70,7 +70,8 @@ class Limits:
         for verdict in verdicts:
             when = (span.ended or span.recorder.now()) + span.trace.offset
             span._rare().events.append(Event(verdict.event, when, dict(verdict.attributes)))
-            log.warning("%s", verdict.message)
+            if verdict.message:
+                log.warning("%s", verdict.message)
 
 
 def attach(recorder: Recorder) -> Limits:
