@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "search": "Find spans with a filter.",
     "cost": "Say what model calls cost.",
     "budgets": "Set limits on what may be spent, and see what was.",
+    "metrics": "Show which metrics there are.",
     "sql": "Run a read-only SQL query.",
     "tail": "Follow what programs record, live.",
     "doctor": "Check the store, the spool and what was lost.",

@@ -22,6 +22,7 @@ from clew.server.routes import (
     jaeger,
     live,
     logs,
+    metrics,
     runs,
     sessions,
     spans,
@@ -29,10 +30,28 @@ from clew.server.routes import (
     stats,
 )
 from clew.server.served import Served
+from clew.server.timing import Timing
 
 ROUTERS: tuple[APIRouter, ...] = tuple(
     module.router
-    for module in (health, stats, runs, spans, sessions, logs, costs, sql, budgets, aggregates, agents, completion, live, bundles, jaeger)
+    for module in (
+        health,
+        stats,
+        runs,
+        spans,
+        sessions,
+        logs,
+        costs,
+        sql,
+        budgets,
+        aggregates,
+        agents,
+        completion,
+        live,
+        bundles,
+        jaeger,
+        metrics,
+    )
 )
 """Each file of routes/ declares one ``router``; to add one is to list it here."""
 
@@ -50,6 +69,7 @@ def app(store: Store, collector: Collector | None = None) -> FastAPI:
         title="Clew", version=version("clew"), openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None, lifespan=lifespan
     )
     made.state.served = served
+    made.add_middleware(Timing, figures=served.own_figures)
     answers.install(made)
     for router in ROUTERS:
         made.include_router(router, responses=answers.PROBLEMS)

@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from clew.errors import QueryError, StoreError
+from clew.model.catalogue.figures import Figures
 from clew.observe.ingest.collector import Collector
 from clew.observe.store.store import Store
 from clew.server.live import Live
@@ -42,6 +43,8 @@ class Served:
         self.store = store
         self.collector = collector
         """None where nothing is received."""
+        self.own_figures = Figures()
+        """What this server measures itself and is not in the store's totals yet."""
         self.live = Live(self.ask)
         store.on_stored.append(self.live.note)
         self._readers = ThreadPoolExecutor(READERS, "clew-ask", initializer=self._bound)

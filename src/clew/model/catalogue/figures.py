@@ -106,6 +106,14 @@ class Figures:
         with self._lock:
             return self._series.get(metric.name, (metric, {}))[1].get(self._admitted(metric, labels))
 
+    def taken(self) -> Figures:
+        """All figures, of which none stays here."""
+        taken = Figures()
+        with self._lock:
+            taken._series, self._series = self._series, {}
+            taken._known, self._known = self._known, {}
+        return taken
+
     def renew(self) -> None:
         """From nothing, whoever holds the lock: in a forked child nobody does."""
         self._lock = threading.Lock()
@@ -140,7 +148,7 @@ class Figures:
         else:
             known = self._known.setdefault((metric.name, label.name), set())
             admitted = value in known or value == OTHER or len(known) < label.most
-            if admitted and new:
+            if admitted and new and value != OTHER:
                 known.add(value)
         if admitted:
             return value

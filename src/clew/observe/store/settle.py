@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from clew.observe.store import totals
 from clew.observe.store.normalise import SPAN_COLUMNS
 from clew.observe.store.schema import DAY
 
@@ -92,7 +93,10 @@ def touch(store: Store, where: str, parameters: Mapping[str, Any] | None = None)
 
 
 def settle(store: Store) -> int:
-    """Settles the traces touched since the last call; gives back how many spans they have."""
+    """Settles the traces touched since the last call, and counts what came in where metrics are kept; gives back how many spans they have."""
+    kept = totals.of(store)
+    if kept is not None:
+        kept.count_points()
     touched = "trace_id IN (SELECT trace_id FROM touched)"
     traces, first, last = store.query(f"SELECT uniqExact(trace_id), min(first_ns), max(last_ns) FROM traces WHERE {touched}").result_rows[0]
     # Their range of the table; within it the index on trace ids pays for few traces only.
@@ -105,6 +109,8 @@ def settle(store: Store) -> int:
     for chunk in range(chunks):
         some = touched if chunks == 1 else f"trace_id IN (SELECT trace_id FROM touched WHERE cityHash64(trace_id) % {chunks} = {chunk})"
         _Chunk(store, within + some, some, use).settle()
+        if kept is not None:
+            kept.count_spans(within + some, some)
     store.command("TRUNCATE TABLE touched")
     return int(total)
 

@@ -22,10 +22,11 @@ from clew.observe.store.upgrade import UPGRADES
 from clew.wire.otlp import Signal
 
 if TYPE_CHECKING:
-    from clew.observe.store.totals import Totals
     from clickhouse_connect.driver.client import Client
     from clickhouse_connect.driver.query import QueryResult
     from numpy.typing import NDArray
+
+    from clew.observe.store.totals import Totals
 
 COMPACT_ROWS = 100_000
 """A table of at most so many rows is merged at the end of an intake: some tenths of a second."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from clew.model import attributes as names
 from clew.model.catalogue.metric import COST, COST_SOURCE, MODEL_CALL, OVERRIDE, STATUS, Derived, Label, Metric
@@ -28,8 +28,11 @@ class Deriving(NamedTuple):
 
 
 @contextmanager
-def within(span: Span) -> Iterator[None]:
-    """Calls inside are for ``span``, where it derives their metric."""
+def within(span: Any) -> Iterator[None]:
+    """Calls inside are for ``span``, where it derives their metric. Nothing, while recording is off."""
+    if not isinstance(span, Span):
+        yield
+        return
     token = _around.set((span, *_around.get()))
     try:
         yield

@@ -1,0 +1,168 @@
+"""SQL generated from the catalogue: the figures that spans give, as the processor of record/metrics/derive.py gives them in Python."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+from clew.model.catalogue import CATALOGUE
+from clew.model.catalogue.figures import LEAST_SLOT, STEPS
+from clew.model.catalogue.metric import COST, COST_SOURCE, MODEL_CALL, OVERRIDE, STATUS, Derived, Label, Metric
+from clew.model.dialects import COLUMNS
+from clew.observe.store import pricing
+from clew.observe.store.normalise import literal
+
+_COLUMNS: Final = {column.keys[0]: column for column in COLUMNS}
+
+DERIVED: Final[tuple[tuple[Metric, Derived], ...]] = tuple([(metric, row) for metric in CATALOGUE for row in metric.derived])
+"""Every derivation; its number is its place here."""
+KINDS: Final = sorted({row.kind for _, row in DERIVED} - {MODEL_CALL})
+
+SPAN: Final = "sipHash64(trace_id), sipHash64(trace_id, span_id)"
+"""What a span is called among those that were counted."""
+
+COUNTABLE: Final = (
+    f"end_ns > 0 AND (kind IN ({', '.join(literal(kind) for kind in KINDS)}) OR isNotNull(input_tokens) OR isNotNull(output_tokens))"
+)
+
+
+def _text(name: str) -> str:
+    """What stands under an attribute's name, as text; '' when nothing does."""
+    if name == STATUS:
+        return "toString(status)"
+    if name == COST_SOURCE:
+        return "cost_source"
+    column = _COLUMNS.get(name)
+    if column is None:
+        return f"attributes[{literal(name)}]"
+    if column.type == "flag":
+        return f"if({column.name}, 'true', 'false')"
+    return f"toString({column.name})" if column.type == "text" else f"ifNull(toString({column.name}), '')"
+
+
+def _number(name: str) -> str:
+    """The same as a number; NULL when there is none."""
+    if name == COST:
+        return "cost_usd"
+    column = _COLUMNS.get(name)
+    return f"toFloat64({column.name})" if column is not None and column.type in ("count", "usd") else f"toFloat64OrNull({_text(name)})"
+
+
+def _array(texts: tuple[str, ...] | list[str]) -> str:
+    return f"[{', '.join(map(literal, texts))}]"
+
+
+def _label(label: Label) -> str:
+    """A label's value, as Label.read and the order of its attributes give it."""
+    cases = []
+    for name in label.of:
+        text = _text(name)
+        shown = f"transform({text}, {_array(list(label.map))}, {_array(list(label.map.values()))}, {text})" if label.map else text
+        fits = f"{shown} IN ({', '.join(map(literal, label.values))})" if label.values else f"{shown} != ''"
+        cases.append(f"{text} != '' AND {fits}, {shown}")
+    return f"multiIf({', '.join(cases)}, {literal(label.default)})" if cases else literal(label.default)
+
+
+def _labels(metric: Metric, row: Derived) -> str:
+    values = [literal(row.const[label.name]) if label.name in row.const else _label(label) for label in metric.labels]
+    return f"[{', '.join(values)}]" if values else "emptyArrayString()"
+
+
+def _conditions(row: Derived) -> list[str]:
+    found = []
+    for name, values in row.where.items():
+        found.append(f"{_text(name)} IN ({', '.join(map(literal, values))})" if values else f"{_text(name)} != ''")
+    found += [f"{_text(name)} NOT IN ({', '.join(map(literal, values))})" for name, values in row.unless.items()]
+    return found
+
+
+def _value(metric: Metric, row: Derived) -> str:
+    if row.take == "count":
+        return "1."
+    if row.take == "duration":
+        figure = f"(greatest(end_ns, start_ns) - start_ns) / 1e9 * {row.scale}"
+    else:
+        numbers = [_number(name) for name in row.attributes]
+        known = " OR ".join(f"isNotNull({number})" for number in numbers)
+        figure = f"if({known}, {' + '.join(f'ifNull({number}, 0)' for number in numbers)}, NULL) * {row.scale}"
+    if row.attribute is not None:
+        return figure
+    return f"ifNull(toFloat64OrNull(attributes[{literal(OVERRIDE + metric.name)}]), {figure})"
+
+
+def _slot(metric: Metric) -> str:
+    """Where a histogram or summary counts figure ``v``: figures.slot_of."""
+    if metric.type == "histogram":
+        return f"arrayCount(b -> b < v, [{', '.join(map(str, map(float, metric.buckets)))}])"
+    if metric.type == "summary":
+        return f"if(v > 0, toInt32(ceil(log2(v) * {STEPS})), {LEAST_SLOT})"
+    return "0"
+
+
+def _figure(number: int, metric: Metric, row: Derived) -> str:
+    """The figure that a span gives, as an array of none or one."""
+    kind = "is_call" if row.kind == MODEL_CALL else f"kind = {literal(row.kind)}" + (" AND NOT shadowed" if row.kind == "llm" else "")
+    condition = " AND ".join([kind, *_conditions(row)])
+    made = f"arrayMap(v -> tuple(toUInt16({number}), {_labels(metric, row)}, v, toInt32({_slot(metric)})), arrayFilter(v -> isFinite(v), "
+    return f"if({condition}, {made}[ifNull(toFloat64({_value(metric, row)}), nan)])), [])"
+
+
+@cache
+def _figures(kinds: frozenset[str]) -> str:
+    rows = [_figure(number, metric, row) for number, (metric, row) in enumerate(DERIVED) if row.take != "active" and row.kind in kinds]
+    return ",\n    ".join(rows)
+
+
+def kinds(where: str) -> str:
+    """The SELECT of the kinds of the ended spans that match, MODEL_CALL among them: only what these give need be worked out."""
+    return f"""SELECT arrayJoin(arrayDistinct(arrayConcat([toString(kind)], if(kind = 'llm' OR isNotNull(input_tokens) OR isNotNull(output_tokens), [{literal(MODEL_CALL)}], [])))) AS found
+FROM span_records WHERE {where} AND {COUNTABLE} GROUP BY found"""
+
+
+def counted(where: str, settled: str, kinds: frozenset[str] = frozenset([*KINDS, MODEL_CALL])) -> str:
+    """The SELECT of figures of the ended spans that match: (number of the derivation, labels, slot, count, sum, and the latest figure's trace,
+    value and time).
+
+    :param where: a condition on span_records; :param settled: one on settled
+    :param kinds: those that occur: working out a figure costs even where no span gives it
+    """
+    return f"""SELECT figure.1 AS number, figure.2 AS labels, figure.4 AS slot, count() AS count, sum(figure.3) AS sum,
+    argMax(trace_id, end_ns) AS exemplar, argMax(figure.3, end_ns) AS exemplar_value, max(end_ns) AS exemplar_ns
+FROM (
+    SELECT trace_id, end_ns, arrayJoin(arrayConcat(
+    {_figures(kinds)})) AS figure
+    FROM (
+        SELECT *, {pricing.COST_USD} AS cost_usd, {pricing.COST_SOURCE} AS cost_source,
+            NOT shadowed AND (kind = 'llm' OR isNotNull(input_tokens) OR isNotNull(output_tokens)) AS is_call
+        FROM (
+            SELECT *, {pricing.charged()} AS charged_tokens, {pricing.usd_per_million()} AS usd_per_million, {pricing.computed_cost()} AS computed_cost_usd
+            FROM (SELECT * FROM span_records FINAL WHERE {where} AND {COUNTABLE}) AS s
+            LEFT JOIN (SELECT trace_id, span_id, shadowed FROM settled FINAL WHERE {settled}) AS settled USING (trace_id, span_id)
+            LEFT JOIN (SELECT provider, request_model, response_model, flat, rules FROM prices FINAL) AS prices
+                USING (provider, request_model, response_model)
+        )
+    )
+)
+GROUP BY number, labels, slot"""
+
+
+@cache
+def active() -> str:
+    """The SELECT of what is open: (number of the derivation, labels, count)."""
+    rows = [
+        f"if(kind = {literal(row.kind)}{''.join(f' AND {condition}' for condition in _conditions(row))}, "
+        f"[tuple(toUInt16({number}), {_labels(metric, row)})], [])"
+        for number, (metric, row) in enumerate(DERIVED)
+        if row.take == "active"
+    ]
+    kinds = ", ".join(sorted({literal(row.kind) for _, row in DERIVED if row.take == "active"}))
+    open_spans = "end_ns = 0 AND start_ns >= {since:UInt64}"
+    return f"""SELECT figure.1 AS number, figure.2 AS labels, count() AS count
+FROM (
+    SELECT arrayJoin(arrayConcat({", ".join(rows)})) AS figure
+    FROM (SELECT * FROM span_records WHERE {open_spans} AND kind IN ({kinds}) AND process NOT IN (SELECT process FROM processes) LIMIT 1 BY trace_id, span_id)
+    WHERE (trace_id, span_id) NOT IN (
+        SELECT trace_id, span_id FROM span_records WHERE end_ns > 0 AND start_ns >= {{since:UInt64}}
+            AND trace_id IN (SELECT trace_id FROM span_records WHERE {open_spans}))
+)
+GROUP BY number, labels"""

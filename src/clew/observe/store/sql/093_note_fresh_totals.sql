@@ -1,0 +1,2 @@
+CREATE MATERIALIZED VIEW IF NOT EXISTS note_fresh_totals $on_cluster TO fresh_totals AS
+SELECT DISTINCT name, series, time_ns, start_ns FROM point_records WHERE temporality = 'delta'
