@@ -96,6 +96,8 @@ def account(**changed: Any) -> Stats:
         "log_limit_bytes": 0,
         "settled": True,
         "trouble": None,
+        "removed": {},
+        "retention": None,
     }
     return Stats(**given | changed)
 

@@ -34,6 +34,10 @@ COMMANDS: dict[str, str] = {
     "persona": "Say who acts, and how much of each token budget is left.",
     "stage": "Report the stages of a workflow from a shell.",
     "gate": "Report the quality gates of a stage from a shell.",
+    "prune": "Drop what is older than it is to be kept.",
+    "delete": "Delete runs for good.",
+    "backup": "Write a backup of the data directory.",
+    "restore": "Make a data directory of a backup.",
     "retry": "Try again what the engine refused.",
     "keys": "Make, list and remove the API keys of clew serve.",
 }

@@ -8,17 +8,22 @@ import select
 import socket
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar, cast
 
+from clew import settings
 from clew.cli.frames import is_closed
 from clew.errors import StoreError
-from clew.observe.ingest import batch, files, spool
+from clew.observe.ingest import backup, batch, files, spool
 from clew.observe.ingest.collector import Collector, Stats, account_of, stats_of
+from clew.observe.ingest.deletion import delete
 from clew.observe.ingest.quarantine import Kept
-from clew.observe.query import bundle, costs, health, history, oddities, runs, search, sql, traces
+from clew.observe.query import bundle, costs, health, history, oddities, runs, search, selection, sql, traces
+from clew.observe.store import retention
+from clew.observe.store.deletion import Deleted
 from clew.observe.store.store import Store
 
 T = TypeVar("T")
@@ -142,7 +147,41 @@ def _collected(call: Call) -> Stats:
     """The collector's account, also where no server runs: then what waits in the log is left out, since only a server drains it."""
     if call.collector is not None:
         return call.collector.stats()
-    return stats_of(account_of(call.store))
+    return stats_of(account_of(call.store), call.store)
+
+
+@contextmanager
+def _collecting(call: Call) -> Iterator[Collector]:
+    """The server's collector; where no server runs, one that stores what an earlier server's log holds."""
+    if call.collector is not None:
+        yield call.collector
+        return
+    collector = Collector(call.store, log_bytes=settings.get("log_bytes"))
+    collector.start()
+    try:
+        yield collector
+    finally:
+        collector.close()
+
+
+def _delete(call: Call, *, what: str, name: str, dry_run: bool) -> Deleted:
+    choose = {"run": selection.by_id, "session": selection.by_session, "filter": selection.by_filter}[what]
+    _sweep(call)
+    with _collecting(call) as collector:
+        return delete(call.store, lambda store: choose(store, name), collector, dry_run=dry_run)
+
+
+def _prune(call: Call, *, dry_run: bool) -> retention.Pruned:
+    return retention.prune(call.store, retention.Keep.of_settings(), dry_run=dry_run)
+
+
+def _backup(call: Call, *, target: bytes) -> backup.BackedUp:
+    def progress(done: int, size: int, files: int) -> None:
+        call.check()
+        call.report(done, size, files)
+
+    with _collecting(call) as collector:
+        return backup.backup(call.store, Path(os.fsdecode(target)), collector, progress)
 
 
 SWEEP = Operation("sweep", _sweep, spool.Swept | None)
@@ -157,6 +196,9 @@ HISTORY = Operation("history", _of_store(history.history), history.Past | None)
 SEARCH = Operation("search", _of_store(search.search), search.Hits)
 COSTS = Operation("costs", _of_store(costs.costs), costs.Costs)
 SQL = Operation("sql", _of_store(sql.sql), sql.Table)
+DELETE = Operation("delete", _delete, Deleted)
+PRUNE = Operation("prune", _prune, retention.Pruned)
+BACKUP = Operation("backup", _backup, backup.BackedUp)
 RETRY = Operation("retry", _retry, list[batch.Retried])
 COLLECTED = Operation("collected", _collected, Stats)
 HEALTH = Operation("health", _of_store(health.health), health.Health)
@@ -176,6 +218,9 @@ TABLE: dict[str, Operation[Any]] = {
         SEARCH,
         COSTS,
         SQL,
+        DELETE,
+        PRUNE,
+        BACKUP,
         RETRY,
         COLLECTED,
         HEALTH,

@@ -32,6 +32,7 @@ from clew.cli import address
 from clew.cli.frames import Closed, Failure, Hello, Leave, Progress, Request, Result, frame, receive_from_client, receive_from_owner
 from clew.cli.operations import TABLE, Call, Cancelled
 from clew.errors import ClewError, StoreBusy, StoreError, StoreUnavailable
+from clew.observe.ingest.backup import tidy
 from clew.observe.ingest.collector import Collector
 from clew.observe.store.store import Store
 
@@ -275,7 +276,9 @@ def own(data_dir: Path, prices: Path | None, wait_s: float, *, insist: bool = Fa
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            return Store.open(data_dir, prices=prices)
+            store = Store.open(data_dir, prices=prices)
+            tidy(store.data_dir)
+            return store
         except StoreBusy:
             leaves = insist and _ask_to_leave(data_dir)
             if (not leaves and _answers(data_dir)) or time.monotonic() >= deadline:

@@ -24,6 +24,8 @@ from clew.errors import MissingExtra, SettingError
 if TYPE_CHECKING:
     from clew.observe.store.store import Store
 
+PRUNE_S = 3600.0
+"""Seconds between two looks at what is old enough to go."""
 SWEEP_S = 1.0
 """Seconds between two looks at the spool."""
 
@@ -169,6 +171,7 @@ def serve(data_dir: Path, places: Places, *, ready: Callable[[], None]) -> None:
         closing.callback(address.remove_socket, data_dir)
         closing.enter_context(_thread("clew-owner", local.serve, local.stop))
         closing.enter_context(_sweeping(store))
+        closing.enter_context(_pruning(store))
         with _signals(server.stop):
             server.run(listeners)
         log.info("stopping")
@@ -222,6 +225,34 @@ def _sweeping(store: Store) -> Iterator[None]:
                 stopping.wait(10 * SWEEP_S)
 
     with _thread("clew-sweep", run, stopping.set):
+        yield
+
+
+@contextlib.contextmanager
+def _pruning(store: Store) -> Iterator[None]:
+    """Drops what is older than it is to be kept: once at the start, then every hour."""
+    from clew.errors import ClewError
+    from clew.observe.store.retention import Keep, prune
+
+    if store.engine.placement.cluster:  # its partitions are its own affair
+        yield
+        return
+    stopping = threading.Event()
+    keep = Keep.of_settings()
+
+    def run() -> None:
+        while not stopping.is_set():
+            try:
+                pruned = prune(store, keep)
+                for day in pruned.dropped:
+                    log.info("dropped the %s of %s: %d records, %d bytes, %s", day.signal, day.day, day.records, day.bytes, day.reason)
+                if pruned.left_over:
+                    log.warning("%d bytes beyond the size cap stay: what arrived today is never dropped for it", pruned.left_over)
+            except (ClewError, OSError) as error:
+                log.warning("what is old could not be dropped: %s; it is tried again", error)
+            stopping.wait(PRUNE_S)
+
+    with _thread("clew-prune", run, stopping.set):
         yield
 
 

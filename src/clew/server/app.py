@@ -18,6 +18,7 @@ from clew.server.routes import (
     bundles,
     completion,
     costs,
+    deletion,
     health,
     jaeger,
     live,
@@ -49,6 +50,7 @@ ROUTERS: tuple[APIRouter, ...] = tuple(
         completion,
         live,
         bundles,
+        deletion,
         jaeger,
         metrics,
     )

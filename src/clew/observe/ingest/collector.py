@@ -24,9 +24,11 @@ from clew.observe.ingest import quarantine
 from clew.observe.ingest.account import Account, Line
 from clew.observe.ingest.batch import Batch, Numbered, Refused
 from clew.observe.ingest.wal import Frame, Log, Position
-from clew.observe.store import merges
+from clew.observe.store import merges, retention
 from clew.observe.store.engine import Encoding
 from clew.observe.store.prices import refresh_prices
+from clew.observe.store.removed import removed
+from clew.observe.store.retention import Retention
 from clew.observe.store.settle import settle
 from clew.observe.store.store import Store
 from clew.wire.check import Checked
@@ -41,6 +43,8 @@ SETTLE_S = 3.0
 """Time between two settlements, and longest turn of inserting."""
 CHECKPOINT_S = 5.0
 """Time between two syncs of the file system, while records come in."""
+STORED_S = 60.0
+"""Longest wait for what is in the log, where something is to be done with all that was acknowledged."""
 RETRY_S = 1.0
 """Pause after the store refused for want of space and the like."""
 
@@ -65,6 +69,10 @@ class Stats:
     """Whether the settler has seen every trace that received spans."""
     trouble: str | None
     """Why the store does not take in what waits, when it does not."""
+    removed: dict[str, dict[str, int]]
+    """What was taken out of the store again: signal -> reason (expired, over the size cap, deleted) -> records. Not part of the sum above."""
+    retention: Retention | None
+    """How long what is kept."""
 
 
 class _Inserting(NamedTuple):
@@ -101,6 +109,7 @@ class Collector:
         self._held = False
         self._trouble: str | None = None
         self._closing = threading.Event()
+        self._moved = threading.Condition()
         self._drainer = threading.Thread(target=self._drain, name="clew-collector", daemon=True)
 
     def start(self) -> None:
@@ -123,6 +132,7 @@ class Collector:
     def stats(self) -> Stats:
         return stats_of(
             self._account,
+            self._store,
             log_bytes=self._log.bytes,
             log_limit_bytes=self._log.limit_bytes,
             settled=not self._unsettled,
@@ -133,6 +143,26 @@ class Collector:
         """A request of the quarantine is stored after all."""
         if item.collected:
             self._account.note_retried(item.signal, item.sender, item.records)
+
+    def wait_until_stored(self, timeout_s: float = STORED_S) -> None:
+        """Waits until all that was acknowledged before this call is in the store.
+
+        :raises StoreUnavailable: it is not, after ``timeout_s``; it stays in the log
+        """
+        end = self._log.end()
+        with self._moved:
+            if not self._moved.wait_for(lambda: self._done >= end or end.offset == 0, timeout_s):
+                why = f": {self._trouble}" if self._trouble else ""
+                raise StoreUnavailable(
+                    f"what waits in the collector's log is not stored after {timeout_s:.0f} s{why}; run this again later"
+                )
+
+    def checkpoint(self) -> None:
+        """Brings the account on disk up to date, and deletes from the log what is stored. Call it only while holding ``store.ingesting``.
+
+        :raises OSError: the disk refuses; the earlier account holds
+        """
+        self._checkpoint()
 
     def close(self) -> None:
         """Takes nothing more, stores what waits (unless the store refuses: it stays in the log), and ends. Idempotent."""
@@ -160,7 +190,8 @@ class Collector:
                     with self._store.ingesting:
                         self._settle()
                 self._trouble = None
-                self._checkpoint_when_due()
+                with self._store.ingesting:
+                    self._checkpoint_when_due()
                 if closing and not self._log.unread_bytes() and not self._unsettled:
                     return
             except Exception as error:
@@ -227,11 +258,14 @@ class Collector:
         refused = [(batch.signal.name, batch.sender, item.records) for batch, future in one.inserts for item in future.result()]
         inserting.popleft()
         self._account.note_done([frame.head for frame in one.frames], refused)
-        self._done = one.end
+        with self._moved:
+            self._done = one.end
+            self._moved.notify_all()
         for _, _, records in refused:
             log.error("the engine refused %d records; they are set aside: clew retry tries them again", records)
 
     def _checkpoint_when_due(self) -> None:
+        """Only in a turn of inserting, since others checkpoint in theirs."""
         behind = self._log.bytes > self._log.limit_bytes // 4
         if self._done > self._account.position and (behind or time.monotonic() - self._saved_at >= CHECKPOINT_S):
             try:
@@ -248,7 +282,9 @@ class Collector:
         self._saved_at = time.monotonic()
 
 
-def stats_of(account: Account, *, log_bytes: int = 0, log_limit_bytes: int = 0, settled: bool = True, trouble: str | None = None) -> Stats:
+def stats_of(
+    account: Account, store: Store, *, log_bytes: int = 0, log_limit_bytes: int = 0, settled: bool = True, trouble: str | None = None
+) -> Stats:
     """The figures of an account."""
     lines = account.lines()
     rejected: dict[str, int] = {}
@@ -268,6 +304,8 @@ def stats_of(account: Account, *, log_bytes: int = 0, log_limit_bytes: int = 0, 
         log_limit_bytes=log_limit_bytes,
         settled=settled,
         trouble=trouble,
+        removed=removed(store.data_dir).records,
+        retention=retention.state(store.data_dir, retention.Keep.of_settings()),
     )
 
 

@@ -101,6 +101,7 @@ class Log:
         self._queue: list[_Waiting] = []
         self._queued_bytes = 0
         self._closing = False
+        self._writing = False
         self._last_ns = 0
         self.damages: list[Damage] = []
         self.recovered: list[Head] = []
@@ -146,6 +147,7 @@ class Log:
                 while not self._queue and not self._closing:
                     self._changed.wait()
                 group, self._queue = self._queue, []
+                self._writing = bool(group)
             if not group:
                 return
             error = self._write(group)
@@ -157,12 +159,14 @@ class Log:
                     if self._sizes[self._current] >= SEGMENT_BYTES:
                         self._end_segment()
                     self._queued_bytes -= sum(waiting.size for waiting in group)
+                    self._writing = False
                     self._changed.notify_all()
                 for waiting in group:
                     waiting.written.set_result(None)
             else:
                 with self._changed:
                     self._queued_bytes -= sum(waiting.size for waiting in group)
+                    self._writing = False
                 refusal = StoreUnavailable(f"the log in {self._folder} cannot be written: {error.strerror}; make room, then send it again")
                 for waiting in group:
                     waiting.written.set_exception(refusal)
@@ -229,6 +233,12 @@ class Log:
     def limit_bytes(self) -> int:
         return self._limit
 
+    def end(self) -> Position:
+        """Where what is on disk now ends."""
+        with self._changed:
+            number = max(self._sizes, default=0)
+            return Position(number, self._sizes.get(number, 0))
+
     def unread_bytes(self) -> int:
         """What next() has to give."""
         with self._changed:
@@ -284,8 +294,13 @@ class Log:
             gone = [
                 number
                 for number, size in self._sizes.items()
-                if number != self._current and (number < before.segment or (number == before.segment and size <= before.offset))
+                if number < before.segment or (number == before.segment and size <= before.offset)
             ]
+            if self._current in gone:
+                if self._writing:
+                    gone.remove(self._current)
+                else:  # the next write begins another segment
+                    self._end_segment()
         for number in gone:
             self._path(number).unlink(missing_ok=True)
         with self._changed:

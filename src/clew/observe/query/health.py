@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 
 from clew.observe.query.costs import prices
 from clew.observe.store.format import SCHEMA
+from clew.observe.store.retention import bytes_of
 from clew.observe.store.store import Store
 
 
@@ -77,7 +77,7 @@ def health(store: Store) -> Health:
         engine=f"ClickHouse {store.value('SELECT version()')} (chdb)",
         data_dir=str(store.data_dir),
         schema=SCHEMA,
-        bytes=_bytes(store.data_dir),
+        bytes=bytes_of(store.data_dir),
         tables=[Size(*row) for row in tables],
         spool_files=len(spool),
         spool_bytes=sum(spool),
@@ -92,16 +92,6 @@ def health(store: Store) -> Health:
         unpriced_calls=calls[0]["unpriced"],
         prices=prices(store),
     )
-
-
-def _bytes(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.lstat().st_size if path.is_file() else 0
-        except OSError:  # merged away meanwhile
-            continue
-    return total
 
 
 def _losses(store: Store) -> list[Loss]:

@@ -104,6 +104,8 @@ def settle(store: Store) -> int:
     use = f" SETTINGS use_skip_indexes = {int(traces <= FEW)}"
     total = store.value(f"SELECT count() FROM span_records WHERE {within}{touched}{use}")
     if not total:
+        if store.value("SELECT count() FROM touched"):  # of traces that are gone
+            store.command("TRUNCATE TABLE touched")
         return 0
     chunks = -(-total // CHUNK)
     for chunk in range(chunks):

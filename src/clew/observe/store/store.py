@@ -123,7 +123,7 @@ class Store:
         self.readers.shutdown()
         if self._written:
             self._written = False
-            self._remove_replaced()
+            self.remove_replaced()
         handles, self._handles = self._handles, []
         for handle in handles:
             with suppress(Exception):
@@ -202,7 +202,7 @@ class Store:
             if parts > 1 and rows <= COMPACT_ROWS:
                 self.command(f"OPTIMIZE TABLE {table} FINAL")
 
-    def _remove_replaced(self) -> None:
+    def remove_replaced(self) -> None:
         """Removes the parts that merges have replaced. Left to itself the engine may take minutes, and a store closed before keeps them."""
         deadline = time.monotonic() + REMOVAL_S
         while time.monotonic() < deadline:
