@@ -49,7 +49,7 @@ def test_every_table_that_keeps_records_is_partitioned_by_day_and_known_to_reten
     undated: set[str] = set()
     for name, _, statements in schema.files():
         for statement in statements:
-            if "MergeTree" in statement and "_rollup" not in name:
+            if "MergeTree" in statement:
                 table = re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", statement)[0]
                 (partitioned if "\nPARTITION BY " in statement else undated).add(table)
     assert partitioned == {table for tables in DAILY.values() for table in tables}

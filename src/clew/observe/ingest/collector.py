@@ -24,7 +24,7 @@ from clew.observe.ingest import quarantine
 from clew.observe.ingest.account import Account, Line
 from clew.observe.ingest.batch import Batch, Numbered, Refused
 from clew.observe.ingest.wal import Frame, Log, Position
-from clew.observe.store import merges, retention
+from clew.observe.store import merges, retention, rollups
 from clew.observe.store.engine import Encoding
 from clew.observe.store.prices import refresh_prices
 from clew.observe.store.removed import removed
@@ -41,6 +41,8 @@ GATHER_S = 0.5
 """How long requests wait for others, unless they fill a batch, so that many small ones become one insert."""
 SETTLE_S = 3.0
 """Time between two settlements, and longest turn of inserting."""
+ROLL_S = 2.0
+"""Longest time that is spent on rollups at a stretch, and the pause before the next."""
 CHECKPOINT_S = 5.0
 """Time between two syncs of the file system, while records come in."""
 STORED_S = 60.0
@@ -104,6 +106,7 @@ class Collector:
         self._done = self._account.position
         self._saved_at = time.monotonic()
         self._settled_at = 0.0
+        self._rolled_at = 0.0
         self._unsettled = True
         """Whether traces may have been touched since they were last settled; a collector that was killed may have left some."""
         self._held = False
@@ -189,6 +192,7 @@ class Collector:
                 if self._unsettled and (closing or time.monotonic() - self._settled_at >= SETTLE_S):
                     with self._store.ingesting:
                         self._settle()
+                self._roll_when_due()
                 self._trouble = None
                 with self._store.ingesting:
                     self._checkpoint_when_due()
@@ -211,6 +215,8 @@ class Collector:
         """Seconds until there is something to do though nothing comes in; None when there is not."""
         if self._unsettled:
             return max(self._settled_at + SETTLE_S - time.monotonic(), 0.0)
+        if self._store.has_stale:
+            return max(self._rolled_at + ROLL_S - time.monotonic(), 0.0)
         if self._done > self._account.position:
             return max(self._saved_at + CHECKPOINT_S - time.monotonic(), 0.0)
         return None
@@ -248,6 +254,11 @@ class Collector:
             # Under full load merges wait: they cost half as much again as the inserts, and a burst is over sooner without them.
             self._held = False
             merges.let_go(self._store)
+
+    def _roll_when_due(self) -> None:
+        if self._store.has_stale and not self._closing.is_set() and time.monotonic() - self._rolled_at >= ROLL_S:
+            rollups.roll(self._store, most_s=ROLL_S, stop=lambda: self._closing.is_set() or self._log.unread_bytes() >= BATCH_BYTES)
+            self._rolled_at = time.monotonic()
 
     def _insert(self, frames: list[Frame]) -> _Inserting:
         inserts = [(batch, self._store.workers.submit(batch.insert, self._store)) for batch in _batches(frames)]

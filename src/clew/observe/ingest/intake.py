@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from clew.errors import StoreError
 from clew.observe.ingest.batch import Batch, Numbered
-from clew.observe.store import merges
+from clew.observe.store import merges, rollups
 from clew.observe.store.engine import Encoding
 from clew.observe.store.prices import refresh_prices
 from clew.observe.store.settle import settle
@@ -91,6 +91,8 @@ class Intake:
             if self._compact:
                 self._store.compact()
             self._store.ingesting.release()
+        if kind is None:
+            rollups.roll(self._store)
 
     @property
     def records(self) -> int:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 from clew.errors import QueryError
 from clew.observe.query.filter import parse
+from clew.observe.query.filter_sql import Condition
 from clew.observe.query.filter_values import duration_ns
+from clew.observe.query.rolled import Rolled, rolled
+from clew.observe.query.rolled import figures as figures_of
 from clew.observe.query.search import DURATION, FIELDS, condition_of
 from clew.observe.query.window import FOREVER, SPANS_WITHIN, TRACES_WITHIN, Window, window
+from clew.observe.store.rollups import LABELS, MINUTE_NS, Range, any_of
 from clew.observe.store.store import Store
 
 MOST_ROWS = 10_000
@@ -115,30 +119,67 @@ def aggregate(store: Store, text: str = "", *, by: str = "", bucket: str | None 
     :raises QueryError: ``by`` or ``bucket`` cannot be used
     """
     now = datetime.now(UTC)
-    condition = condition_of(store, text, now=now)
-    given: dict[str, Any] = {**window(parse(text), now).parameters, **condition.parameters}
-    key = _key(by, given)
     bucket_ns = _bucket(bucket)
-    spans = _spans(condition.sql, {"key": key}, agents=by == "agent")
+    source = _of_rollups(store, text, by, bucket_ns, now) or _of_spans(store, text, by, now)
+    given = dict(source.parameters)
     keep, order = "", "spans DESC, key"
     cut = False
     if bucket_ns is not None:
         found = store.query(
-            f"SELECT key FROM {spans} GROUP BY key ORDER BY count() DESC, key LIMIT {{most:UInt64}}", {**given, "most": limit + 1}
+            f"SELECT {source.key} AS key FROM {source.table} GROUP BY key ORDER BY {source.spans} DESC, key LIMIT {{most:UInt64}}",
+            {**given, "most": limit + 1},
         )
         keys = [key for (key,) in found.result_rows]
         cut = len(keys) > limit
         given |= {"keys": keys[:limit], "bucket": bucket_ns}
         keep, order = "WHERE key IN {keys:Array(String)}", "at, spans DESC, key"
-    at = "toInt64(intDiv(s.start_ns, {bucket:UInt64}) * {bucket:UInt64})" if bucket_ns is not None else "toInt64(0)"
     most = limit if bucket_ns is None else MOST_ROWS
-    rows = store.rows(
-        f"SELECT key, {at} AS at, {_TIMES}, {_SPENT} FROM {spans} AS s LEFT ANY JOIN {_CALLS} AS c USING (trace_id, span_id) {keep} "
-        f"GROUP BY key, at ORDER BY {order} LIMIT {{most:UInt64}}",
-        {**given, "most": most + 1},
-    )
+    rows = store.rows(f"{source.figures(keep, bucket_ns)} ORDER BY {order} LIMIT {{most:UInt64}}", {**given, "most": most + 1})
     figures = [_figures(row, bucketed=bucket_ns is not None) for row in rows[:most]]
     return Aggregates(by, bucket_ns, figures, cut or len(rows) > most)
+
+
+class _Source(NamedTuple):
+    """Where figures come from."""
+
+    table: str
+    key: str
+    """SQL of the key, over the table."""
+    spans: str
+    """SQL of how many spans there are, summed over the table."""
+    figures: Callable[[str, int | None], str]
+    """(WHERE or nothing, length of a bucket) -> the SELECT of figures by ``key`` and ``at``."""
+    parameters: dict[str, Any]
+
+
+def _of_spans(store: Store, text: str, by: str, now: datetime) -> _Source:
+    condition = condition_of(store, text, now=now)
+    given: dict[str, Any] = {**window(parse(text), now).parameters, **condition.parameters}
+    spans = _spans(condition.sql, {"key": _key(by, given)}, agents=by == "agent")
+
+    def figures(keep: str, bucket_ns: int | None) -> str:
+        at = "toInt64(intDiv(s.start_ns, {bucket:UInt64}) * {bucket:UInt64})" if bucket_ns is not None else "toInt64(0)"
+        return (
+            f"SELECT key, {at} AS at, {_TIMES}, {_SPENT} FROM {spans} AS s LEFT ANY JOIN {_CALLS} AS c USING (trace_id, span_id) {keep} "
+            "GROUP BY key, at"
+        )
+
+    return _Source(spans, "key", "count()", figures, given)
+
+
+def _of_rollups(store: Store, text: str, by: str, bucket_ns: int | None, now: datetime) -> _Source | None:
+    if by and by not in LABELS:
+        return None
+    rows = rolled(store, text, now, bucket_ns=bucket_ns or MINUTE_NS)
+    if rows is None:
+        return None
+    key = f"toString({by})" if by else "''"
+
+    def figures(keep: str, bucket_ns: int | None) -> str:
+        at = f"toInt64(intDiv(r.at * {MINUTE_NS}, {{bucket:UInt64}}) * {{bucket:UInt64}})" if bucket_ns is not None else "toInt64(0)"
+        return figures_of(rows, {"key": key, "at": at}, keep)
+
+    return _Source(rows.table, key, "sum(spans)", figures, rows.parameters)
 
 
 _NAMES = tuple(field.name for field in fields(Figures))
@@ -179,23 +220,42 @@ def profiles(store: Store, text: str = "", *, limit: int = 100) -> Profiles:
     now = datetime.now(UTC)
     within = window(parse(text), now)
     condition = condition_of(store, text, now=now)
-    spans = _spans(condition.sql, {"agent_name": _AGENT, "operation": "toString(name)"}, agents=True)
+    given = {**within.parameters, **condition.parameters}
+    keys = {"agent_name": _AGENT, "operation": "toString(name)"}
+    source = rolled(store, text, now)
+    if source is None:
+        found = f"SELECT agent_name, operation, {_TIMES} FROM {_spans(condition.sql, keys, agents=True)} GROUP BY agent_name, operation"
+    else:
+        found = figures_of(source, {"agent_name": "toString(r.agent)", "operation": "toString(r.name)"})
+        given |= source.parameters
     rows = store.rows(
-        f"SELECT agent_name AS agent, operation, {_TIMES}, min(start_ns) AS first, max(start_ns) AS last FROM {spans} "
-        "GROUP BY GROUPING SETS ((agent_name, operation), ()) ORDER BY grouping(agent_name) DESC, spans DESC, agent, operation "
-        "LIMIT {most:UInt64}",
-        {**within.parameters, **condition.parameters, "most": limit + 2},
+        f"SELECT *, agent_name AS agent FROM ({found}) ORDER BY spans DESC, agent, operation LIMIT {{most:UInt64}}",
+        {**given, "most": limit + 1},
     )
-    whole, found = rows[0], rows[1:]
-    if not found:
+    if not rows:
         return Profiles([], None, None, False)
-    covered = _covered(within, whole)
-    return Profiles([_profile(row, covered) for row in found[:limit]], covered.first_ns, covered.last_ns, len(found) > limit)
+    covered = _covered(within, _first_and_last(store, condition, within, source))
+    return Profiles([_profile(row, covered) for row in rows[:limit]], covered.first_ns, covered.last_ns, len(rows) > limit)
 
 
-def _covered(within: Window, whole: Mapping[str, Any]) -> Window:
-    last = whole["last"] if within.last_ns == FOREVER and not within.first_ns else min(within.last_ns, time.time_ns())
-    return Window(within.first_ns or whole["first"], last)
+def _first_and_last(store: Store, condition: Condition, within: Window, source: Rolled | None) -> Window:
+    """When the first and the last span that matches starts; rollups know the minutes."""
+    if within.first_ns:
+        return within
+    ends = SPANS_WITHIN
+    if source is not None:
+        [minutes] = store.query(f"SELECT min(at), max(at) FROM {source.table}", source.parameters).result_rows
+        ends = any_of([Range(minute, minute).spans() for minute in minutes])
+    rows = store.query(
+        f"SELECT min(start_ns), max(start_ns) FROM span_records FINAL WHERE {SPANS_WITHIN} AND {ends} AND {condition.sql}",
+        {**within.parameters, **condition.parameters},
+    ).result_rows
+    return Window(*rows[0])
+
+
+def _covered(within: Window, ends: Window) -> Window:
+    last = ends.last_ns if within.last_ns == FOREVER and not within.first_ns else min(within.last_ns, time.time_ns())
+    return Window(within.first_ns or ends.first_ns, last)
 
 
 def _profile(row: Mapping[str, Any], covered: Window) -> Profile:

@@ -10,8 +10,10 @@ from typing import Any
 from clew.errors import QueryError
 from clew.observe.query.filter import parse
 from clew.observe.query.filter_sql import Condition
+from clew.observe.query.rolled import Rolled, figures, rolled
 from clew.observe.query.search import condition_of
 from clew.observe.query.window import SPANS_WITHIN, TRACES_WITHIN, window
+from clew.observe.store.rollups import LABELS
 from clew.observe.store.store import Store
 
 
@@ -67,6 +69,12 @@ _KEYS: dict[str, tuple[str, str, str]] = {
     "day": ("toString(toDate(start_time, 'UTC'))", "''", ""),
 }
 KEYS = tuple(_KEYS)
+_ROLLED = {
+    **{name: f"toString({name})" for name in _KEYS if name in LABELS},
+    "day": "toString(toDate(toDateTime(r.at * 60, 'UTC')))",
+}
+"""Keys whose figures rollups hold, and their SQL over the rows."""
+_NOTHING = Cost("", "", 0, 0, None, None, None, None, None, 0.0, 0.0, 0.0, 0.0, 0, [])
 
 _FIGURES = """count() AS calls,
     countIf(usage_source != 'missing') AS calls_with_usage,
@@ -93,6 +101,9 @@ def costs(store: Store, *, by: str = "model", limit: int = 100, where: str = "")
     if by not in _KEYS:
         near = get_close_matches(by, KEYS, 1)
         raise QueryError(f"cost cannot be shown by {by!r}{f'; did you mean {near[0]!r}?' if near else ''}; choose one of {', '.join(KEYS)}")
+    source = rolled(store, where, datetime.now(UTC)) if by in _ROLLED else None
+    if source is not None:
+        return _of_rollups(store, source, by, limit)
     key, label, joined = _KEYS[by]
     order = "key DESC" if by == "day" else "partial_cost_usd DESC, calls DESC, key"
     matching = calls_of(store, where) if where.strip() else Condition("1", {})
@@ -104,6 +115,19 @@ def costs(store: Store, *, by: str = "model", limit: int = 100, where: str = "")
     )
     more = len(rows) > limit
     return Costs(by, [_cost(row) for row in rows[:limit]], replace(_cost(total), key="", label=""), prices(store), more)
+
+
+def _of_rollups(store: Store, rows: Rolled, by: str, limit: int) -> Costs:
+    order = "key DESC" if by == "day" else "partial_cost_usd DESC, calls DESC, key"
+
+    def found(key: str) -> list[dict[str, Any]]:
+        named = {"key": key, "label": "''"}
+        sql = f"SELECT * FROM ({figures(rows, named)}) WHERE calls > 0 ORDER BY {order} LIMIT {{limit:UInt64}}"
+        return store.rows(sql, {**rows.parameters, "limit": limit + 1})
+
+    by_key = [_cost(row) for row in found(_ROLLED[by])]
+    total = next(map(_cost, found("''")), _NOTHING)
+    return Costs(by, by_key[:limit], total, prices(store), len(by_key) > limit)
 
 
 def calls_of(store: Store, where: str) -> Condition:

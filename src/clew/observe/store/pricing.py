@@ -50,27 +50,26 @@ def charged() -> str:
     return f"[{', '.join(f'toInt64({TOKENS[name]})' for name in CLASSES)}]"
 
 
-def usd_per_million() -> str:
+def usd_per_million(start_s: str = "intDiv(start_ns, 1000000000)", input_tokens: str = "ifNull(input_tokens, 0)") -> str:
     """Prices of a call, class by class in the order of CLASSES; empty when none is known.
 
     Most models have one price at all times and for calls of any size: ``flat``. The others have ``rules``.
     """
-    second, of_day = "intDiv(start_ns, 1000000000)", "intDiv(start_ns, 1000000000) % 86400"
+    of_day = f"{start_s} % 86400"
     in_day = f"if(r.3 < r.2, {of_day} >= r.2 OR {of_day} < r.3, {of_day} >= r.2 AND {of_day} < r.3)"
-    held = f"rules[greatest(arrayLastIndex(r -> {second} >= r.1 AND ({in_day}), rules), 1)].4"
-    tier = "arrayLast(t -> t.1 = 0 OR ifNull(input_tokens, 0) > t.1, tiers).2"
+    held = f"rules[greatest(arrayLastIndex(r -> {start_s} >= r.1 AND ({in_day}), rules), 1)].4"
+    tier = f"arrayLast(t -> t.1 = 0 OR {input_tokens} > t.1, tiers).2"
     return f"if(notEmpty(flat) OR empty(rules), flat, arrayMap(tiers -> {tier}, {held}))"
 
 
-def computed_cost() -> str:
+def computed_cost(
+    has_input: str = "isNotNull(input_tokens)", has_output: str = "isNotNull(output_tokens)", tokens: str = "charged_tokens"
+) -> str:
     """Cost in USD of a row with ``charged_tokens``, ``usd_per_million`` and the token columns; NULL when it is not known: no price holds, or
     a count is unknown whose class is not free."""
 
     def is_free(classes: tuple[str, ...]) -> str:
         return f"arraySum(arraySlice(usd_per_million, {CLASSES.index(classes[0]) + 1}, {len(classes)})) = 0"
 
-    known = (
-        "notEmpty(usd_per_million) "
-        f"AND (isNotNull(input_tokens) OR {is_free(INPUT_CLASSES)}) AND (isNotNull(output_tokens) OR {is_free(OUTPUT_CLASSES)})"
-    )
-    return f"if({known}, arrayDotProduct(charged_tokens, usd_per_million) / 1e6, NULL)"
+    known = f"notEmpty(usd_per_million) AND ({has_input} OR {is_free(INPUT_CLASSES)}) AND ({has_output} OR {is_free(OUTPUT_CLASSES)})"
+    return f"if({known}, arrayDotProduct({tokens}, usd_per_million) / 1e6, NULL)"

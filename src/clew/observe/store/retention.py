@@ -31,6 +31,8 @@ DAILY: Final[dict[Kind, tuple[str, ...]]] = {
 
 KEPT: Final = {
     "touched": "is emptied whenever traces are settled",
+    "rollups": "follows the spans: minutes that lose theirs are written again and swept",
+    "rollup_minutes": "has a row for each minute",
     "prices": "has a row for each model",
     "segments": "has a row for each file of the spool that is there",
 }

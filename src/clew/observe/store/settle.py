@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clew.observe.store import totals
+from clew.observe.store import rollups, totals
 from clew.observe.store.normalise import SPAN_COLUMNS
 from clew.observe.store.schema import DAY
 
@@ -85,11 +85,14 @@ def decide(
 
 
 def touch(store: Store, where: str, parameters: Mapping[str, Any] | None = None) -> None:
-    """Has the traces of these spans settled again: call it before the spans are removed, and settle() after.
+    """Has the traces of these spans settled again, and their minutes rolled up again: call it before the spans are removed, and settle()
+    after, with ``store.ingesting`` held all the while.
 
     :param where: a condition on ``span_records``
     """
-    store.command(f"INSERT INTO touched (trace_id) SELECT DISTINCT trace_id FROM span_records WHERE {where}", parameters)
+    rollups.touch(store, f"span_records WHERE {where}", parameters)
+    store.has_removed = True
+    store.command(f"INSERT INTO touched SELECT DISTINCT trace_id, {rollups.MINUTE} FROM span_records WHERE {where}", parameters)
 
 
 def settle(store: Store) -> int:
@@ -98,6 +101,7 @@ def settle(store: Store) -> int:
     if kept is not None:
         kept.count_points()
     touched = "trace_id IN (SELECT trace_id FROM touched)"
+    rollups.touch_arrived(store)
     traces, first, last = store.query(f"SELECT uniqExact(trace_id), min(first_ns), max(last_ns) FROM traces WHERE {touched}").result_rows[0]
     # Their range of the table; within it the index on trace ids pays for few traces only.
     within = f"start_ns BETWEEN {first} AND {last} AND "
@@ -114,6 +118,7 @@ def settle(store: Store) -> int:
         if kept is not None:
             kept.count_spans(within + some, some)
     store.command("TRUNCATE TABLE touched")
+    store.has_stale = True
     return int(total)
 
 
@@ -156,11 +161,12 @@ class _Chunk(NamedTuple):
     def _retire(self) -> None:
         """Versions of a span that start in different seconds have different keys, so the table keeps them all: all but one are retired."""
         names = [name for name, _ in SPAN_COLUMNS if name != "retired"]
-        self.store.command(
-            f"INSERT INTO span_records ({', '.join(names)}, retired) SELECT {', '.join(names)}, 1 FROM ("
-            f"SELECT *, {_RANK} AS rank, max(rank) OVER (PARTITION BY trace_id, span_id) AS highest "
+        lower = (
+            f"(SELECT *, {_RANK} AS rank, max(rank) OVER (PARTITION BY trace_id, span_id) AS highest "
             f"FROM span_records FINAL WHERE {self.where}) WHERE rank != highest{self.use}"
         )
+        rollups.touch(self.store, lower)
+        self.store.command(f"INSERT INTO span_records ({', '.join(names)}, retired) SELECT {', '.join(names)}, 1 FROM {lower}")
 
     def _note(self, columns: dict[str, NDArray[Any]]) -> None:
         import numpy as np
@@ -175,14 +181,29 @@ class _Chunk(NamedTuple):
         store, where = self.store, self.where
         store.command("TRUNCATE TABLE verdicts")
         store.insert_columns("verdicts", ["id", "shadowed", "owner"], [ids[noted], verdict.shadowed[noted], owners])
+        notes = (
+            f"SELECT trace_id, span_id, {now + 1} AS settled_ns, v.shadowed AS shadowed, o.label AS agent, day FROM ("
+            f"SELECT trace_id, span_id, sipHash64(trace_id, span_id) AS id, {DAY} AS day FROM span_records FINAL WHERE {where} AND id IN (SELECT id FROM verdicts)) AS s "
+            "INNER JOIN verdicts AS v ON s.id = v.id "
+            f"LEFT JOIN (SELECT sipHash64(trace_id, span_id) AS id, if(agent != '', agent, name) AS label FROM span_records FINAL WHERE {where} "
+            f"AND id IN (SELECT owner FROM verdicts)) AS o ON v.owner = o.id"
+        )
+        self._touch_changed(notes)
         store.command(
             # Earlier notes on these traces that no longer hold are replaced by empty ones.
             f"INSERT INTO settled SELECT trace_id, span_id, {now}, false, '', day FROM settled FINAL WHERE {self.settled} AND (shadowed OR agent != '')"
         )
-        store.command(
-            f"INSERT INTO settled SELECT trace_id, span_id, {now + 1}, v.shadowed, o.label, day FROM ("
-            f"SELECT trace_id, span_id, sipHash64(trace_id, span_id) AS id, {DAY} AS day FROM span_records FINAL WHERE {where} AND id IN (SELECT id FROM verdicts)) AS s "
-            "INNER JOIN verdicts AS v ON s.id = v.id "
-            f"LEFT JOIN (SELECT sipHash64(trace_id, span_id) AS id, if(agent != '', agent, name) AS label FROM span_records FINAL WHERE {where} "
-            f"AND id IN (SELECT owner FROM verdicts)) AS o ON v.owner = o.id{self.use}"
+        store.command(f"INSERT INTO settled {notes}{self.use}")
+
+    def _touch_changed(self, notes: str) -> None:
+        """What arrived may change what is known of spans that were there before, in other minutes."""
+        before = f"span_records WHERE {self.where} AND {rollups.MINUTE} NOT IN (SELECT minute FROM touched)"
+        if not rollups.exist(self.store) or not self.store.value(f"SELECT count() FROM {before}{self.use}"):
+            return
+        rollups.touch(
+            self.store,
+            f"{before} AND (trace_id, span_id) IN (SELECT trace_id, span_id FROM ("
+            f"SELECT trace_id, span_id, shadowed, toString(agent) AS agent FROM settled FINAL WHERE {self.settled} AND (shadowed OR agent != '') "
+            f"UNION ALL SELECT trace_id, span_id, shadowed, toString(agent) FROM ({notes})) "
+            f"GROUP BY trace_id, span_id HAVING count() = 1 OR uniqExact(shadowed, agent) > 1){self.use}",
         )

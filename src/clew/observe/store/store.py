@@ -17,6 +17,7 @@ from clew.observe.store import schema
 from clew.observe.store.engine import Encoding, Engine, engine_of, first_line
 from clew.observe.store.format import SCHEMA, Format
 from clew.observe.store.lock import Lock
+from clew.observe.store.rollups import ROLL_FROM
 from clew.observe.store.turns import Turns
 from clew.observe.store.upgrade import UPGRADES
 from clew.wire.otlp import Signal
@@ -62,6 +63,16 @@ class Store:
         """Held while records are inserted and settled."""
         self.on_stored: list[Callable[[Stored], None]] = []
         """Each is told of every batch of records once it is stored, in the thread that stored it: it must be quick, and not raise."""
+        self.roll_from = ROLL_FROM
+        """Spans from which the store has rollups."""
+        self.has_rollups = False
+        """Whether it is known to have them (rollups.exist)."""
+        self.has_stale = True
+        """Whether minutes may wait to be rolled up."""
+        self.has_removed = False
+        """Whether spans were removed since the rollups were last swept."""
+        self.swept_at = 0.0
+        """When that was, on the monotonic clock."""
         self._lock = lock
         self._handles: list[Client] = []
         self._local = threading.local()
@@ -189,6 +200,15 @@ class Store:
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Rows of a SELECT as dicts."""
         return list(self.query(sql, parameters).named_results())
+
+    def rows_in(self, table: str) -> int:
+        """Rows that a table has on disk, those among them that others replace."""
+        return int(
+            self.value(
+                "SELECT sum(rows) FROM system.parts WHERE active AND database = currentDatabase() AND table = {table:String}",
+                {"table": table},
+            )
+        )
 
     def compact(self) -> None:
         """Merges what is small enough to be merged at once; the rest is merged in the background while the store is open. What others use

@@ -64,7 +64,12 @@ _OF_EXEMPLARS = {
     "exemplar_attributes": "Array(Map(LowCardinality(String), String)) CODEC(ZSTD(3))",
 }
 _VERSION = {"scope_version": "LowCardinality(String)"}
-_ADDED = {"span_records": _OF_SCOPE | _OF_PARTS, "log_records": _VERSION | _OF_SCOPE, "point_records": _VERSION | _OF_SCOPE | _OF_EXEMPLARS}
+_ADDED = {
+    "touched": {"minute": "UInt32"},
+    "span_records": _OF_SCOPE | _OF_PARTS,
+    "log_records": _VERSION | _OF_SCOPE,
+    "point_records": _VERSION | _OF_SCOPE | _OF_EXEMPLARS,
+}
 
 
 def _add_columns(client: Client) -> None:

@@ -41,7 +41,7 @@ SELECT
 FROM (
     SELECT
         *,
-        if(own_agent != '', own_agent, inherited_agent) AS agent,
+        multiIf(own_agent != '', own_agent, kind = 'agent', name, inherited_agent) AS agent,
         $charged_tokens AS charged_tokens,
         $usd_per_million AS usd_per_million,
         $computed_cost AS computed_cost_usd

@@ -1,0 +1,154 @@
+"""Figures from rollups: settled minutes from their rows, the others from spans, summed up alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from clew.model.kinds import KINDS
+from clew.observe.query.filter import And, Compare, Equals, Node, Not, Or, Range, Term, all_of, parse
+from clew.observe.query.filter_sql import SINCE, Field, compile, no_attribute, no_text, times_of
+from clew.observe.query.window import FOREVER, Window, window
+from clew.observe.store import rollups
+from clew.observe.store.pricing import computed_cost, usd_per_million
+from clew.observe.store.rollups import LABELS, MINUTE_NS
+from clew.observe.store.store import Store
+
+_VALUES = {"kind": KINDS, "status": ("ok", "error", "unset")}
+_FIELDS = {
+    name: Field(name, f"toString({name})", "enum", _VALUES[name], equals=f"{name} = {{value}}")
+    if name in _VALUES
+    else Field(name, name, "text")
+    for name in LABELS
+}
+_START = {"start": Field("start", "start_ns", "time")}
+
+
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """Rows like those of rollups, for all spans that match a filter: a table for FROM, and the parameters in it."""
+
+    table: str
+    parameters: dict[str, Any]
+    within: Window
+
+
+def rolled(store: Store, text: str, now: datetime, *, bucket_ns: int = MINUTE_NS) -> Rolled | None:
+    """None when rollups cannot answer: the store has none, or the filter asks for more than labels and a time.
+
+    :param bucket_ns: length of the buckets of time that are asked for
+    """
+    node = parse(text)
+    nodes = node.nodes if isinstance(node, And) else (node,)
+    times = [inner for inner in nodes if _is_time(inner)]
+    labels = all_of(inner for inner in nodes if not _is_time(inner))
+    if bucket_ns % MINUTE_NS or not all(map(_is_exact, times)) or not _is_of_labels(labels) or not rollups.exist(store):
+        return None
+    if _has_odd_prices(store):
+        return None
+    compile(times_of(node), _START, now=now, text=no_text("a time"), attribute=no_attribute("a time"))  # says what is no time
+    matching = compile(labels, _FIELDS, now=now, text=no_text("a rollup"), attribute=no_attribute("a rollup"))
+    within = window(node, now)
+    return Rolled(f"({_rows(store, within, matching.sql)})", matching.parameters, within)
+
+
+def _is_time(node: Node) -> bool:
+    return isinstance(node, Term) and not node.attribute and node.name in (SINCE, "start")
+
+
+def _is_exact(node: Node) -> bool:
+    """Whether the window of a time is all that it says."""
+    return isinstance(node, Term) and isinstance(node.test, Equals | Compare | Range)
+
+
+def _is_of_labels(node: Node) -> bool:
+    match node:
+        case And(nodes) | Or(nodes):
+            return all(map(_is_of_labels, nodes))
+        case Not(inner):
+            return _is_of_labels(inner)
+        case Term(name, _, attribute):
+            return not attribute and name in LABELS
+        case _:
+            return False
+
+
+def _has_odd_prices(store: Store) -> bool:
+    """Whether a price changes within a minute or at a number of tokens that is none of TIERS: rows do not tell the two prices apart."""
+    return bool(
+        store.value(
+            "SELECT count() FROM prices FINAL WHERE "
+            "arrayExists(r -> (r.1 > 0 AND r.1 % 60 != 0) OR r.2 % 60 != 0 OR r.3 % 60 != 0 "
+            f"OR arrayExists(c -> arrayExists(t -> t.1 NOT IN (0, {', '.join(map(str, rollups.TIERS))}), c), r.4), rules)"
+        )
+    )
+
+
+def _rows(store: Store, within: Window, matching: str) -> str:
+    first, last = max(within.first_ns, 0), within.last_ns
+    whole = rollups.Range(-(-first // MINUTE_NS), (last + 1) // MINUTE_NS - (last != FOREVER))
+    unsettled = rollups.ranges(rollups.stale(store, whole.first, whole.last))
+    own = [one.spans() for one in unsettled]
+    if whole.first > whole.last:
+        own = [f"start_ns BETWEEN {first} AND {last}"]
+    else:
+        if first < whole.first * MINUTE_NS:
+            own.append(f"start_ns BETWEEN {first} AND {whole.first * MINUTE_NS - 1}")
+        if last >= (whole.last + 1) * MINUTE_NS:
+            own.append(f"start_ns BETWEEN {(whole.last + 1) * MINUTE_NS} AND {last}")
+    parts = []
+    if own:
+        parts.append(f"SELECT {rollups.COLUMNS} FROM ({rollups.of_spans(rollups.any_of(own))}) WHERE {matching}")
+    if whole.first <= whole.last:
+        settled = f"{whole.rows()} AND NOT {rollups.any_of([one.rows() for one in unsettled])}"
+        written = f"SELECT minute, max(rolled_ns) FROM rollup_minutes WHERE minute BETWEEN {whole.first} AND {whole.last} GROUP BY minute"
+        parts.append(
+            f"SELECT {rollups.COLUMNS} FROM rollups WHERE level = 'minute' AND {settled} AND (at, rolled_ns) IN ({written}) AND {matching}"
+        )
+    return " UNION ALL ".join(parts) if parts else f"SELECT {rollups.COLUMNS} FROM rollups WHERE 0"
+
+
+_SUMS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+_HAS_RULES = f"model_id IN (SELECT {rollups.MODEL_ID} FROM prices FINAL WHERE notEmpty(rules))"
+_COST = (
+    "multiIf(call = 'cached', 0, call = 'reported', reported_usd, call = 'missing', NULL, "
+    + computed_cost(has_input="call IN ('both', 'input')", has_output="call IN ('both', 'output')", tokens="charged")
+    + ")"
+)
+
+
+def figures(rows: Rolled, keys: dict[str, str], keep: str = "") -> str:
+    """SELECT of all figures of spans and of the model calls among them, by these keys.
+
+    :param keys: name -> SQL over LABELS and ``at``, the minute since 1970, of the table ``r``
+    :param keep: WHERE clause over the keys
+    """
+    given = ", ".join(f"{sql} AS {name}" for name, sql in keys.items())
+    names = ", ".join(keys)
+    by_price = (
+        f"SELECT {given}, model AS called, model_id, call, above, if({_HAS_RULES}, at, 0) AS priced_at, sum(r.spans) AS spans, "
+        "sumIf(r.spans, status = 'error') AS errors, sum(r.ended) AS ended, "
+        f"quantilesTDigestMergeState({rollups.PERCENTILES})(r.durations) AS durations, sum(r.with_usage) AS with_usage, "
+        f"{', '.join(f'sum(r.{name}) AS {name}' for name in _SUMS)}, sumForEach(r.charged) AS charged, sum(r.reported_usd) AS reported_usd "
+        f"FROM {rows.table} AS r {keep} GROUP BY {names}, called, model_id, call, above, priced_at"
+    )
+    prices = f"SELECT {rollups.MODEL_ID} AS model_id, flat, rules FROM prices FINAL"
+    usd = usd_per_million(start_s="(toUInt64(priced_at) * 60)", input_tokens="(above + 1)")
+    # One step inside the other, for the engine writes out an alias wherever it stands.
+    per_million = f"SELECT *, {usd} AS usd_per_million FROM ({by_price}) AS b LEFT ANY JOIN ({prices}) AS p USING (model_id)"
+    priced = f"SELECT *, call IN {rollups.CHARGED} AND isNull(cost) AS is_unpriced FROM (SELECT *, {_COST} AS cost FROM ({per_million}))"
+    digest = f"quantilesTDigestMerge({rollups.PERCENTILES})(p.durations)"
+    percentiles = ", ".join(
+        f"if(sum(p.ended) = 0, NULL, toInt64(round({digest}[{place}]))) AS p{level}_ns" for place, level in ((1, 50), (2, 95), (3, 99))
+    )
+    return (
+        f"SELECT {names}, sum(p.spans) AS spans, sum(p.errors) AS errors, {percentiles}, sumIf(p.spans, call != 'none') AS model_calls, "
+        "model_calls AS calls, sum(with_usage) AS calls_with_usage, "
+        f"{', '.join(f'sum(p.{name}) AS {name}' for name in _SUMS)}, "
+        "sum(ifNull(cost, 0)) AS partial_cost_usd, if(countIf(call != 'none' AND isNull(cost)) > 0, NULL, partial_cost_usd) AS cost_usd, "
+        "sumIf(ifNull(cost, 0), call = 'reported') AS reported_usd, "
+        f"sumIf(ifNull(cost, 0), call IN {rollups.CHARGED}) AS computed_usd, sumIf(p.spans, is_unpriced) AS unpriced_calls, "
+        "arraySort(groupUniqArrayIf(called, is_unpriced)) AS unpriced_models "
+        f"FROM ({priced}) AS p GROUP BY {names}"
+    )
