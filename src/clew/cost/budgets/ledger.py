@@ -116,7 +116,8 @@ class Ledger:
         self._pid = 0
         self._connection: sqlite3.Connection | None = None
         self._lock = threading.Lock()
-        self._known: set[tuple[str, str]] = set()
+        self._known: dict[str, Budget] = {}
+        """What this process has written of what was declared."""
         self._until_pruned = 0
 
     # -- what a call does ---------------------------------------------------------------------------------------------------------
@@ -325,13 +326,13 @@ class Ledger:
     def _note(self, connection: sqlite3.Connection, budgets: Iterable[Budget], now: float) -> None:
         """Writes down what was declared, once for each process, so that others can say what the figures mean."""
         for budget in budgets:
-            mark = budget.name, (text := budget.to_json())
-            if mark not in self._known:
+            known = self._known.get(budget.name)
+            if known is not budget and known != budget:
                 connection.execute(
                     "INSERT INTO budget VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET declaration = excluded.declaration, seen = excluded.seen",
-                    (*mark, now),
+                    (budget.name, budget.to_json(), now),
                 )
-                self._known = {known for known in self._known if known[0] != budget.name} | {(budget.name, text)}
+                self._known[budget.name] = budget
 
     def _prune(self, connection: sqlite3.Connection, now: float) -> None:
         self._until_pruned -= 1
@@ -362,7 +363,7 @@ class Ledger:
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
-                self._known = set()
+                self._known = {}
                 raise
 
     @contextlib.contextmanager
@@ -422,7 +423,7 @@ class Ledger:
             self._connection = None
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._known = set()
+        self._known = {}
 
     def close(self) -> None:
         """Idempotent; the next use opens it again."""

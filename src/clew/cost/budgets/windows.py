@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 CALENDAR: Final = ("hour", "day", "week", "month")
@@ -43,17 +44,26 @@ class Window:
             length = self.seconds / SLICES
             start = at // length * length
             return start, start + length
-        now = datetime.fromtimestamp(at, UTC)
-        hour = now.replace(minute=0, second=0, microsecond=0)
-        day = hour.replace(hour=0)
-        start_, end = {
-            "hour": (hour, hour + timedelta(hours=1)),
-            "day": (day, day + timedelta(days=1)),
-            "week": (day - timedelta(days=day.weekday()), day + timedelta(days=7 - day.weekday())),
-            "month": (day.replace(day=1), (day.replace(day=1) + timedelta(days=32)).replace(day=1)),
-        }[self.text]
-        return start_.timestamp(), end.timestamp()
+        return _calendar(self.text, int(at // 60))
 
     def since(self, at: float) -> float:
         """Start of the oldest period that counts at a time."""
         return self.period(at - self.seconds)[0] if self.seconds else self.period(at)[0]
+
+
+@lru_cache(maxsize=1024)
+def _calendar(text: str, minute: int) -> tuple[float, float]:
+    """The period that a minute since 1970 is in: all of them begin with one."""
+    hour = datetime.fromtimestamp(minute * 60, UTC).replace(minute=0)
+    day = hour.replace(hour=0)
+    if text == "hour":
+        start, end = hour, hour + timedelta(hours=1)
+    elif text == "day":
+        start, end = day, day + timedelta(days=1)
+    elif text == "week":
+        start = day - timedelta(days=day.weekday())
+        end = start + timedelta(days=7)
+    else:
+        start = day.replace(day=1)
+        end = (start + timedelta(days=32)).replace(day=1)
+    return start.timestamp(), end.timestamp()
