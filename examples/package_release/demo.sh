@@ -1,5 +1,5 @@
 #!/bin/sh
-# What `make demo` shows: a workflow that releases a package, first well, then with a test that fails.
+# What `make demo` shows: a workflow that releases a package, first well, then by personas with budgets, then with a test that fails.
 # It runs in a clone of Clew, with the environment of `make` on the PATH, and with a model: MODEL names it, else stand_in.py serves one.
 set -eu
 
@@ -29,6 +29,11 @@ run "clew show last"
 run "clew cost --by model"
 run "clew run release.yaml --dry-run"
 
+say "The same release by three personas, in a Python program: who acts in which stage, gates, and a token budget for each."
+run "python ../../examples/package_release/personas.py | tail -n 6"
+run "clew show last"
+run "clew budgets list"
+
 say "Two commits later: one of them breaks a test, so the next run is meant to fail. The workflow has an edge for that."
 run "python ../../examples/package_release/repository.py --later . | head -n 3"
 fails "clew run release.yaml$models"
@@ -37,11 +42,12 @@ run "clew report last | head -n 18"
 say "That is all of it: a failed run, told by its exit code and its report. Everything is in .demo. Type next:"
 cat <<END
   export PATH="$(dirname "$(command -v clew)"):\$PATH" CLEW_DATA_DIR="$CLEW_DATA_DIR"
-  clew runs                     # both runs
+  clew runs                     # all three runs
   clew show last                # the tree of the one that failed
   clew report last              # all of its report
   clew search 'status:error'
   clew sql 'SELECT choice, confidence, reason FROM decisions'
+  clew persona list
   clew graph $package/release.yaml
   less $package/release.yaml
 END

@@ -207,13 +207,24 @@ def test_the_demo_runs_what_it_shows(demo: tuple[Path, str]) -> None:
         "clew show last",
         "clew cost --by model",
         "clew run release.yaml --dry-run",
+        "clew show last",
+        "clew budgets list",
         "clew run release.yaml",
         "clew report last | head -n 18",
     ]
     assert "release done in " in text
     assert "(exit code 1)" in text
     assert "# `release`: failed after " in text
-    assert len(text.splitlines()) < 150, "more than is read in a minute"
+    assert len(text.splitlines()) < 200, "more than is read in a minute"
+
+
+def test_the_demo_shows_personas_with_their_gates_and_budgets(demo: tuple[Path, str]) -> None:
+    _, text = demo
+    assert "   Total tokens: 2050\n   Backend budget remaining: 1150\n   Testing budget remaining: 850\n   DevOps budget remaining: 1250\n" in text
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    for line in ("agent testing-specialist =", "node version_bump · backend-engineer =", "gate coverage · failed ="):
+        assert any(shown.startswith(line) for shown in lines), line
+    assert sum(line.startswith("persona ") and line.endswith(("42", "43", "31")) for line in lines) == 3
 
 
 def test_what_the_demo_suggests_can_be_typed(demo: tuple[Path, str]) -> None:
@@ -225,7 +236,7 @@ def test_what_the_demo_suggests_can_be_typed(demo: tuple[Path, str]) -> None:
     for command in rest:
         assert run("sh", "-c", f"{setting}; {command} | cat", cwd=checkout, PAGER="cat").stdout.strip()
     runs = run("sh", "-c", f"{setting}; clew runs --json").stdout
-    assert [found["status"] for found in json.loads(runs)] == ["error", "ok"]
+    assert [found["status"] for found in json.loads(runs)] == ["error", "ok", "ok"]
 
 
 def shape(line: str) -> str:

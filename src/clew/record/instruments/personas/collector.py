@@ -19,14 +19,12 @@ from clew.record.instruments.personas import stage as stages
 from clew.record.instruments.personas.budget import PersonaBudget
 from clew.record.instruments.personas.carried import CARRIED, Usage
 from clew.record.instruments.personas.gate import TOLD, record_gate
-from clew.record.instruments.personas.profiles import profiles
+from clew.record.instruments.personas.profiles import FIRST, profiles
 from clew.record.instruments.personas.stage import Stage, identity
 from clew.record.metrics import metric
 from clew.record.metrics.endpoint import metrics_collector
 from clew.record.noop import NOOP
 
-FIRST: Final = "none"
-"""What the first switch comes from."""
 _MOST_STAGES: Final = 1000
 """Ended stages that are remembered, so that a caller who tells of one does not count it twice."""
 

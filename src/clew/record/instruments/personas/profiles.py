@@ -16,6 +16,9 @@ PACKAGED: Final = Path(__file__).with_name("personas.toml")
 FILE: Final = "personas.toml"
 """Name of the user's file in the data directory."""
 
+FIRST: Final = "none"
+"""What stands for the persona before the first."""
+
 _NAME: Final = re.compile(r"[^\s/\"'\\]{1,100}")
 _WINDOW: Final = re.compile(r"(hour|day|week|month|[1-9]\d*[smhd])?")
 

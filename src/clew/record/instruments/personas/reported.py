@@ -16,18 +16,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from clew.errors import ReportError
 from clew.model import attributes as names
 from clew.model.ids import TraceParent, parse_traceparent
 from clew.record import detached
 from clew.record.detached import Detached
-from clew.record.instruments.personas.budget import PersonaBudget
-from clew.record.instruments.personas.collector import FIRST
-from clew.record.instruments.personas.profiles import profile, profiles
-from clew.record.metrics import metric
+from clew.record.instruments.personas.profiles import FIRST, profile, profiles
 from clew.wire.whole import write_whole
+
+if TYPE_CHECKING:
+    from clew.record.instruments.personas.budget import PersonaBudget
 
 Result = Literal["passed", "failed", "error"]
 
@@ -165,6 +165,8 @@ class Report:
         assert self.work.run is not None, "the command has begun one"
         values = {names.AGENT_NAME: persona, names.PERSONA: persona, names.PERSONA_FROM: before, names.CHATMODE: mode}
         self.work.session = self._begin(detached.new("agent", persona, self.work.run.traceparent, **values), "session")
+        from clew.record.metrics import metric  # what only some commands need is loaded by them: each is a process of its own
+
         metric("hypertool_persona_switches_total").labels(from_persona=before, to_persona=persona, chatmode=mode).inc()
         return True
 
@@ -173,6 +175,8 @@ class Report:
 
         :raises PersonaError: there is no such persona
         """
+        from clew.record.metrics import metric
+
         limit = profile(persona, self._path.parents[1]).tokens
         metric("hypertool_persona_tokens_used_total").labels(persona=persona, chatmode=self.work.chatmode or "", model=model).inc(count)
         if limit is None:
@@ -185,6 +189,8 @@ class Report:
 
     def budget(self, persona: str) -> PersonaBudget:
         """The budget of a persona that has one, in this run."""
+        from clew.record.instruments.personas.budget import PersonaBudget
+
         run = self.work.run
         return PersonaBudget(profile(persona, self._path.parents[1]), owner=run.trace_id[:8] if run is not None else "no run")
 
