@@ -269,9 +269,11 @@ def test_a_killed_holders_reservation_is_free_again(tmp_path: Path) -> None:
     holder = start(HOLDER, tmp_path)
     try:
         assert line(holder) == "held"
+        assert ledger.account(held, "").reserved["calls"] == 1
         assert ledger.reserve(1, [Claim(held, "", {"calls": 1})]) is not None
         os.kill(holder.pid, signal.SIGKILL)
         holder.wait()
+        assert ledger.account(held, "").reserved["calls"] == 0  # it is not shown either
         assert ledger.reserve(1, [Claim(held, "", {"calls": 1})]) is None
     finally:
         end(holder)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import clew
+from clew.cost.budgets.ledger import Ledger, LedgerError
 from clew.errors import BudgetError, Refused
 from clew.record import state
 from clew.record.limits import budgets
@@ -387,9 +388,11 @@ def test_recording_that_is_off_is_said(caplog: pytest.LogCaptureFixture) -> None
         try:
             with clew.budget("unheld", calls=0):
                 call()
+            clew.budget("unheld too", calls=0)(call)()
         finally:
             state.use(before)
     assert "recording is off, so budget unheld does not hold" in caplog.text
+    assert "recording is off, so budget unheld too does not hold" in caplog.text
 
 
 # -- declared in files ------------------------------------------------------------------------------------------------------------
@@ -437,6 +440,37 @@ def test_a_damaged_ledger_meets_the_rule(tmp_path: Path, how: str, caplog: pytes
             assert "within this process alone" in caplog.text
             with pytest.raises(clew.BudgetExceeded):  # and there it holds
                 call()
+    finally:
+        clew.shutdown()
+        state.forget()
+
+
+def test_a_call_that_cannot_be_booked_is_booked_with_the_next(record: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    with clew.budget(tokens=10_000) as budget:
+        settle = Ledger.settle
+        with monkeypatch.context() as busy, clew.llm("chat") as span:
+            span.usage(input_tokens=60, output_tokens=40)
+
+            def locked(*_: Any) -> Any:
+                raise LedgerError("locked", busy=True)
+
+            busy.setattr(Ledger, "settle", locked)
+            span.__exit__(None, None, None)
+        assert Ledger.settle is settle
+        assert budget.state().spent == {"tokens": 0.0}
+        call()
+        assert budget.state().spent == {"tokens": 150.0}
+        assert budget.state().reserved == {"tokens": 0.0}
+
+
+def test_a_file_that_cannot_be_used_refuses_calls_where_the_rule_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "budgets.toml").write_text("[[budget]]\n")
+    clew.init(data_dir=tmp_path, service="test", spool=False, budget_failure="closed")
+    try:
+        with pytest.raises(Refused, match=r"budgets\.toml, line 1: name = None is not usable"):
+            call()
+        with clew.tool("others go on"):
+            pass
     finally:
         clew.shutdown()
         state.forget()

@@ -260,6 +260,12 @@ class Ledger:
         row = connection.execute(f"SELECT {_SUMS} FROM held WHERE budget = ? AND key = ?", (budget.name, key)).fetchone()
         return dict(zip(MEASURES, row, strict=True))
 
+    def _held_by_the_living(self, connection: sqlite3.Connection, budget: Budget, key: str) -> dict[Measure, float]:
+        """The same without the reservations of dead holders, which the next call that needs the room drops."""
+        rows = connection.execute(f"SELECT holder, {_SUMS} FROM held WHERE budget = ? AND key = ? GROUP BY holder", (budget.name, key))
+        living = [sums for name, *sums in rows.fetchall() if holder.lives(name) is not False]
+        return {measure: sum(sums[index] for sums in living) for index, measure in enumerate(MEASURES)}
+
     def _account(self, connection: sqlite3.Connection, budget: Budget, key: str, now: float) -> Account:
         since = _since(budget, now)
         estimated, unpriced, began = connection.execute(
@@ -271,7 +277,7 @@ class Ledger:
             "SELECT measure, threshold FROM fired WHERE budget = ? AND key = ? AND period = ? ORDER BY measure, threshold",
             (budget.name, key, _fires_in(budget, now)),
         ).fetchall()
-        spent, held = self._spent(connection, budget, key, now), self._held(connection, budget, key)
+        spent, held = self._spent(connection, budget, key, now), self._held_by_the_living(connection, budget, key)
         return Account(budget, key, spent, held, estimated, unpriced, began, tuple(fired))
 
     def _book(self, connection: sqlite3.Connection, charge: Charge, now: float) -> None:

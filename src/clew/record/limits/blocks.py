@@ -20,6 +20,7 @@ from clew.cost.budgets.runaway import Runaway
 from clew.cost.budgets.verdicts import verdicts
 from clew.errors import BudgetError
 from clew.model import attributes as names
+from clew.record import state
 from clew.record.control import current_span
 from clew.record.instruments import table
 from clew.record.limits import budgets, limits, loops
@@ -58,10 +59,13 @@ class _Block:
 
     def _span(self) -> Any:
         if limits.current() is None:
-            log.warning("recording is off, so %s does not hold: limits see what is recorded", self)
+            self._say_off()
         made = LimitSpan(table.OTHER, str(self), self._attributes())
         made.block = self
         return made
+
+    def _say_off(self) -> None:
+        log.warning("recording is off, so %s does not hold: limits see what is recorded", self)
 
     def _attributes(self) -> dict[str, Any]:
         return {}
@@ -89,6 +93,8 @@ class _Block:
         """Decorate a function, coroutine function, generator function or async generator function: the limit holds for each call."""
         from clew.record.decorator import decorate
 
+        if state.is_off():
+            self._say_off()
         return decorate(function, lambda *_: self._span(), table.OTHER, str(self), {})  # type: ignore[arg-type]  # it only calls it
 
 

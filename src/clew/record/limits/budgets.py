@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -33,6 +34,9 @@ WARNED_EVERY_S: Final = 60.0
 LOOKED_EVERY_S = 0.5
 """Seconds between two looks for a change of the files."""
 _calls: Final = random.SystemRandom()
+
+MOST_LATE: Final = 10_000
+"""Calls whose booking waits for a ledger that cannot be written; beyond it the oldest are forgotten."""
 
 applied: Final[dict[str, Budget]] = {}
 """Budgets that code declared for the whole process, by name."""
@@ -77,6 +81,7 @@ class Budgets:
         self._mark: Any = None
         self._declared: Declared | None = None
         self._fault: BudgetError | None = None
+        self._late: deque[tuple[int | None, list[Charge]]] = deque(maxlen=MOST_LATE)
         self._warned: dict[str, float] = {}
         self._prices: PriceBook | None = None
         self._unpriced_because: dict[tuple[str | None, str], str] = {}
@@ -89,6 +94,7 @@ class Budgets:
             return
         ledger = self.ledger
         try:
+            self._settle_late()
             self._reserve(frame, span)
         except BudgetError as error:
             self._stands(error)
@@ -96,7 +102,7 @@ class Budgets:
                 self._reserve(frame, span)
 
     def _reserve(self, frame: Frame, span: Span) -> None:
-        accounts = list(self._accounts(frame))
+        accounts = list(self._accounts(frame, raising=True))
         if not accounts:
             return
         used = self._expected(frame, span)
@@ -128,21 +134,33 @@ class Budgets:
         error = None if span is None else span.given.get(names.ERROR_TYPE)
         refused = frame.kind in reading.MODELS and error in reading.REFUSALS
         is_call = frame.kind in reading.MODELS and not frame.model_below and not refused
+        charges = self._lasted(frame)
+        if not refused and (is_call or (used is not None and not frame.usage_below)):
+            charges += self._used(frame, span, used, error, is_call)
+        call, frame.call = frame.call, None
+        _tell_above(frame, used is not None, refused)
+        if not charges and call is None:
+            return []
         try:
-            charges = self._lasted(frame)
-            if not refused and (is_call or (used is not None and not frame.usage_below)):
-                charges += self._used(frame, span, used, error, is_call)
-            if not charges and frame.call is None:
-                return []
-            return verdicts(self.ledger.settle(frame.call, charges))
-        except Refused:  # what has been spent is spent
+            self._settle_late()
+            return verdicts(self.ledger.settle(call, charges))
+        except LedgerError as fault:
+            self._late.append((call, charges))
+            self._warn(f"{fault}. What was spent is booked with the next call")
             return []
-        except BudgetError as fault:
-            self._warn(str(fault))
-            return []
-        finally:
-            frame.call = None
-            _tell_above(frame, used is not None, refused)
+
+    def _settle_late(self) -> None:
+        """Book what could not be booked when it was spent."""
+        while self._late:
+            try:
+                call, charges = self._late.popleft()
+            except IndexError:  # another thread has
+                return
+            try:
+                self.ledger.settle(call, charges)
+            except LedgerError:
+                self._late.appendleft((call, charges))
+                raise
 
     def _used(self, frame: Frame, span: Span | None, used: Usage | None, error: Any, is_call: bool) -> list[Charge]:
         """What a call used of each account; in the place of usage that nobody told stands what was expected."""
@@ -202,12 +220,13 @@ class Budgets:
 
     # -- which accounts -------------------------------------------------------------------------------------------------------------
 
-    def _accounts(self, frame: Frame, *, timed: bool = False) -> Iterator[_Account]:
+    def _accounts(self, frame: Frame, *, timed: bool = False, raising: bool = False) -> Iterator[_Account]:
         """Those that the span belongs to.
 
         :param timed: only of budgets that limit wall time
+        :raises Refused: with ``raising``, when a file cannot be used and ``budget_failure`` is closed
         """
-        for budget in self.everywhere():
+        for budget in self._everywhere(raising):
             if timed and "seconds" not in budget.limits:
                 continue
             for key in _keys(frame, budget):
@@ -219,13 +238,11 @@ class Budgets:
                         clock = outer if entry.budget.fresh else _clock(frame, entry.budget, key) or outer
                         yield _Account(entry.budget, f"{key}{entry.key}", clock, entry.budget.fresh)
 
-    def everywhere(self) -> Sequence[Budget]:
-        """Budgets that hold for the whole process: those of the files, as they are now, and those applied in code.
-
-        :raises Refused: a file cannot be used, and the setting ``budget_failure`` is closed; else what it declared before holds
-        """
+    def _everywhere(self, raising: bool) -> Sequence[Budget]:
+        """Budgets that hold for the whole process: those of the files, as they are now, and those applied in code. Of a file that cannot be
+        used, what it declared before holds."""
         declared = self.declared
-        if self._fault is not None:
+        if self._fault is not None and raising:
             self._stands(self._fault)
         of_files = () if declared is None else declared.budgets
         return [*(budget for budget in of_files if budget.name not in applied), *applied.values()]
