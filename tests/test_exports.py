@@ -11,6 +11,7 @@ NAMES = [
     *("execution", "flush", "gate", "git", "init", "llm", "memory", "message", "node", "propagate", "retrieval", "shutdown", "span"),
     *("BudgetExceeded", "GateFailed", "LoopDetected", "budget", "checks", "runaway"),
     *("MetricsServer", "metric", "metrics_collector", "serve_metrics"),
+    *("Repository", "dispatch_metrics", "estimate_llm_cost", "git_metrics", "llm_metrics", "task_metrics", "update_task_state_gauges"),
     *("stats", "task", "tool", "traceparent", "tracer_provider", "workflow"),
     *("PersonaMetricsCollector", "WorkflowTracer", "get_persona_metrics", "reset_persona_metrics", "trace_workflow"),
     *("ObservableLLM", "observe_llm", "instrument", "uninstrument"),

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from clew.model.usage import Usage
     from clew.record.calls.observed import ObservableLLM, observe_llm
     from clew.record.instruments.gates import checks
+    from clew.record.instruments.git.repository import Repository
+    from clew.record.instruments.orchestrator.merges import git_metrics
+    from clew.record.instruments.orchestrator.requests import estimate_llm_cost, llm_metrics
+    from clew.record.instruments.orchestrator.tasks import dispatch_metrics, task_metrics, update_task_state_gauges
     from clew.record.instruments.personas.collector import PersonaMetricsCollector, get_persona_metrics, reset_persona_metrics
     from clew.record.instruments.personas.tracer import WorkflowTracer, trace_workflow
     from clew.record.limits.blocks import budget, runaway
@@ -47,6 +51,7 @@ __all__ = [
     "PersonaMetricsCollector",
     "Processor",
     "Refused",
+    "Repository",
     "Span",
     "Stats",
     "Usage",
@@ -57,16 +62,20 @@ __all__ = [
     "checks",
     "current_span",
     "decision",
+    "dispatch_metrics",
     "embedding",
+    "estimate_llm_cost",
     "evaluation",
     "execution",
     "flush",
     "gate",
     "get_persona_metrics",
     "git",
+    "git_metrics",
     "init",
     "instrument",
     "llm",
+    "llm_metrics",
     "memory",
     "message",
     "metric",
@@ -82,16 +91,25 @@ __all__ = [
     "span",
     "stats",
     "task",
+    "task_metrics",
     "tool",
     "trace_workflow",
     "traceparent",
     "tracer_provider",
     "uninstrument",
+    "update_task_state_gauges",
     "workflow",
 ]
 
 
 _LATER = {
+    "Repository": "clew.record.instruments.git.repository",
+    "dispatch_metrics": "clew.record.instruments.orchestrator.tasks",
+    "estimate_llm_cost": "clew.record.instruments.orchestrator.requests",
+    "git_metrics": "clew.record.instruments.orchestrator.merges",
+    "llm_metrics": "clew.record.instruments.orchestrator.requests",
+    "task_metrics": "clew.record.instruments.orchestrator.tasks",
+    "update_task_state_gauges": "clew.record.instruments.orchestrator.tasks",
     **dict.fromkeys(
         ("PersonaMetricsCollector", "get_persona_metrics", "reset_persona_metrics"), "clew.record.instruments.personas.collector"
     ),

@@ -15,6 +15,7 @@
     │   ├── NotFound          no record has that id
     │   └── AmbiguousId       a shortened id fits several records
     ├── PriceError            the price override file cannot be used
+    ├── GitError              a git operation that did not succeed
     ├── MetricError           a metric or label that the catalogue does not have
     ├── BudgetError           a declared budget or limit cannot be used, or the ledger of budgets cannot
     ├── Refused               a span may not start; nothing was sent
@@ -106,6 +107,10 @@ class AmbiguousId(QueryError):
 
 class PriceError(ClewError):
     """The price override file cannot be used."""
+
+
+class GitError(ClewError):
+    """A git operation that did not succeed, with what git said."""
 
 
 class MetricError(ClewError):

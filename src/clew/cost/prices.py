@@ -156,6 +156,7 @@ class PriceBook:
 
     def _price_list(self, provider: str) -> str | None:
         """Id of the provider whose price list a name (lower case) means, or None."""
+        _require()
         from genai_prices.data_snapshot import find_provider_by_id
 
         if provider in GATEWAYS or provider in LOCAL:

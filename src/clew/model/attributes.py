@@ -111,6 +111,7 @@ GIT_BRANCH: Final = "vcs.ref.head.name"
 GIT_REF: Final = "vcs.ref.base.name"
 GIT_REPOSITORY: Final = "clew.git.repository"
 GIT_RESULT: Final = "clew.git.result"
+GIT_RESOLVED: Final = "clew.git.resolved"
 GIT_METHOD: Final = "clew.git.method"
 GIT_FILES: Final = "clew.git.files"
 GIT_PATHS: Final = "clew.git.paths"
@@ -243,6 +244,7 @@ TABLE: tuple[Attribute, ...] = (
     Attribute(GIT_REF, "string", "What is merged, checked out or rebased onto", source=_OTEL),
     Attribute(GIT_REPOSITORY, "string", "Directory of the work tree", source="clew"),
     Attribute(GIT_RESULT, "string", "How the operation went: success, conflict, error; of a resolution success or failure", source="clew"),
+    Attribute(GIT_RESOLVED, "bool", "Whether the conflicts were resolved", source="clew"),
     Attribute(GIT_METHOD, "string", "How conflicts were resolved: llm, auto or manual", source="clew"),
     Attribute(GIT_FILES, "int", "Files that the operation changed", "file", "clew"),
     Attribute(GIT_PATHS, "string[]", "Their paths, at most a hundred", source="clew"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
 
 from clew.model.kinds import KINDS, Kind
 from clew.record import state
@@ -13,6 +13,11 @@ from clew.record.instruments.decision import DecisionSpan
 from clew.record.instruments.llm import LlmSpan, ModelSpan
 from clew.record.noop import NOOP
 from clew.record.span import Span
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clew.record.instruments.git.repository import Repository
 
 S = TypeVar("S", bound=Span)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -68,10 +73,30 @@ message: Final = _function(Span, table.MESSAGE, "A message from one agent to ano
 memory: Final = _function(Span, table.MEMORY, "An access to memory.")
 retrieval: Final = _function(Span, table.RETRIEVAL, "A search in documents.")
 embedding: Final = _function(ModelSpan, table.EMBEDDING, "A call of an embedding model; ``model=``, ``provider=``.")
-git: Final = _function(Span, table.GIT, "A git operation; ``commit=``, ``branch=``.")
+git_span: Final = _function(Span, table.GIT, "A git operation; ``commit=``, ``branch=``.")
 task: Final = _function(Span, table.TASK, "A task that is handed out and completed.")
 execution: Final = _function(Span, table.EXECUTION, "Code or a command that is executed.")
 evaluation: Final = _function(Span, table.EVALUATION, "A judgement of something that was done.")
+
+
+class Git(InstrumentFunction[Span]):
+    """A git operation: ``clew.git("merge")`` is a span for code that runs git itself, like the other instruments; keywords ``commit=``,
+    ``branch=``. ``clew.git.repository(path)`` runs git and records it."""
+
+    def __call__(self, name: Any = None, /, **attributes: Any) -> Any:
+        return git_span(name, **attributes)
+
+    def repository(self, path: str | Path = ".", *, author: str | None = None) -> Repository:
+        """The repository whose work tree ``path`` is in: :class:`clew.Repository`.
+
+        :raises GitError: git is not installed, or there is no repository
+        """
+        from clew.record.instruments.git.repository import Repository
+
+        return Repository(path, author=author)
+
+
+git: Final = Git()
 
 _CLASSES: Final[dict[Kind | None, type[Span]]] = {"llm": LlmSpan, "agent": ModelSpan, "embedding": ModelSpan, "decision": DecisionSpan}
 

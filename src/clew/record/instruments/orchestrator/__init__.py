@@ -1,0 +1,1 @@
+"""Instruments for an orchestrator of agents: git, tasks, model requests, the dispatch loop."""
