@@ -140,6 +140,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("retention_logs_days", ("CLEW_RETENTION_LOGS_DAYS",), 30, _count, "Days that log records are kept, counted from arrival; 0: for ever."),
     Setting("retention_metrics_days", ("CLEW_RETENTION_METRICS_DAYS",), 30, _count, "Days that metric points are kept, counted from arrival; 0: for ever."),
     Setting("retention_bytes", ("CLEW_RETENTION_BYTES",), 0, _count, "Most bytes of the data directory; beyond it the oldest days of arrival are dropped. 0: no limit."),
+    Setting("redact_ingest", ("CLEW_REDACT_INGEST",), None, _flag, "Mask secrets in what any program sends, before it is stored; default: as it was last set for the data directory, off at first."),
     Setting("body_bytes", ("CLEW_BODY_BYTES",), 64 << 20, _count, "Largest body of a request to clew serve, compressed and decompressed."),
     Setting("body_records", ("CLEW_BODY_RECORDS",), 200_000, _count, "Most spans, log records or points in one request."),
     Setting("body_s", ("CLEW_BODY_S",), 30.0, _seconds, "Longest time that the head or the body of a request may take to arrive."),

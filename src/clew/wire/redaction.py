@@ -16,7 +16,7 @@ MASK: Final = "[redacted]"
 
 # Key formats: what the issuer prints, long enough that prose does not match. Each has a run of sixteen or more letters, digits, dashes
 # and underscores, which the prefilter relies on.
-_FORMATS: Final = (
+FORMATS: Final = (
     r"\bsk-(?:ant-|proj-|svcacct-|admin-|or-|lf-)?[A-Za-z0-9_-]{16,}",  # OpenAI, Anthropic, OpenRouter, Langfuse
     r"\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{22,}",  # GitHub
     r"\bgl(?:pat|ptt|dt|rt|cbt|soat|ft|imt|agent)-[A-Za-z0-9_-]{16,}",  # GitLab
@@ -29,19 +29,19 @@ _FORMATS: Final = (
     r"\beyJ[A-Za-z0-9_-]{13,}\.[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*",  # JSON web token
     r"-----BEGIN [A-Z0-9 ]{0,24}PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]{0,24}PRIVATE KEY(?: BLOCK)?-----|\Z)",
 )
-_FORMAT: Final = re.compile("|".join(_FORMATS), re.DOTALL)
+_FORMAT: Final = re.compile("|".join(FORMATS), re.DOTALL)
 # The part before the secret is kept, so that a reader sees what was there.
 _SCHEME: Final = re.compile(r"\b((?:[Bb]earer|BEARER|[Bb]asic|BASIC)(?: |%20))(?=[A-Za-z0-9._~+/-]*[0-9=._~+/-])[A-Za-z0-9._~+/-]{8,}=*")
 _URL_PASSWORD: Final = re.compile(r"(://[^\s/:@\"'<>]{0,128}:)[^\s/@\"'<>]{1,256}(?=@)")
 
 # Names, in the form that `_plain` gives: lower case, words joined by one underscore. A name counts when it ends so.
-_SECRET_END: Final = re.compile(
+SECRET_END: Final = re.compile(
     r"(?:^|_)(?:password|passwd|passwort|pwd|pass_?phrase|secret|secrets|api_?keys?|access_?keys?|private_?keys?|secret_?keys?|signing_?key"
     r"|encryption_?key|auth_?key|account_?key|shared_?key|master_?key|authorization|auth|credentials?|cookies?|bearer|jwt|connection_?string"
     r"|access_?key_?id|secret_?access_?key|token)$"
 )
 # Model and protocol words that end in "token" and hold no secret.
-_HARMLESS_TOKEN: Final = re.compile(
+HARMLESS_TOKEN: Final = re.compile(
     r"(?:^|_)(?:first|last|next|prev|previous|page|pagination|continuation|sync|max|min|per|pad|eos|bos|unk|sep|cls|mask|stop|special|end|start"
     r"|begin|new|prompt|completion|input|output|output_per|cost_per|price_per|gen_ai)_token$"
 )
@@ -72,7 +72,7 @@ def is_secret_name(name: str) -> bool:
     known = _names.get(name)
     if known is None:
         plain = _plain(name[-128:])
-        known = _SECRET_END.search(plain) is not None and _HARMLESS_TOKEN.search(plain) is None
+        known = SECRET_END.search(plain) is not None and HARMLESS_TOKEN.search(plain) is None
         if len(_names) >= 10_000:  # names can be data; forget rather than grow
             _names.clear()
         _names[name] = known

@@ -301,7 +301,7 @@ def _kind() -> str:
     return f"if(empty({known}), multiIf({marks}, 'other'), {known}[1])"
 
 
-def normalise() -> str:
+def normalise(source: str = "decoded_spans") -> str:
     """The SELECT that gives each decoded span its normalised columns, and sets its content apart."""
     codes = dict.fromkeys(CONTENT_KEYS, _CONTENT_CODE) | _CODES
     usage = [slot for slot, column in enumerate(COLUMNS, 1) if column.type == "count"]
@@ -343,4 +343,4 @@ SELECT
     arrayFilter((v, c) -> c, texts, is_content) AS content_texts,
     arrayMap(v -> xxh3(v), content_texts) AS content_hashes,
     arrayMap(k -> {restates}, content_keys) AS content_restates
-FROM decoded_spans"""
+FROM {source}"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clew.observe.store import redaction
 from clew.observe.store.normalise import VALUE_TYPE_SQL, Names, literal
 from clew.wire.otlp import METRIC_KINDS, METRICS
 
@@ -135,8 +136,11 @@ def _exemplars(n: Names) -> list[str]:
     return [f"arrayMap(x -> {one}, {n('p.exemplars')})" for one in each]
 
 
-def decode(*, json: bool) -> str:
-    """The SELECT that turns the nested arrays of a landing table for metrics into one row per point."""
+def decode(*, json: bool, redact: bool = False) -> str:
+    """The SELECT that turns the nested arrays of a landing table for metrics into one row per point.
+
+    :param redact: mask secrets in the attributes of points, scopes and resources
+    """
     n = Names(json=json)
     arrays = ",\n        ".join(_points_of(kind, n) for kind in METRIC_KINDS)
     computed = {
@@ -148,6 +152,15 @@ def decode(*, json: bool) -> str:
         "attributes": "mapFromArrays(point.keys, point.texts)",
         "attribute_types": "point.types",
     }
+    readers = n.readers()
+    if redact:
+        readers += f",\n        {redaction.readers()}"
+        for name, keys, texts in (
+            ("scope_attributes", "scope_keys", "scope_texts"),
+            ("resource", "resource_keys", "resource_texts"),
+            ("attributes", "point.keys", "point.texts"),
+        ):
+            computed[name] = f"mapFromArrays({keys}, arrayMap((k, t) -> clean_value(k, t, 'string'), {keys}, {texts}))"
     of_point = {name for name, _ in _POINT}
     columns = [
         f"{computed[name]} AS {name}" if name in computed else f"point.{name} AS {name}" if name in of_point else name
@@ -155,7 +168,7 @@ def decode(*, json: bool) -> str:
     ]
     carried = "arrival_ns, sender, resource_keys, resource_texts, resource_types"
     of_scope = "scope_name, scope_version, scope_keys, scope_texts, scope_types"
-    return f"""WITH {n.readers()}
+    return f"""WITH {readers}
 SELECT
     {", ".join(columns)}
 FROM (

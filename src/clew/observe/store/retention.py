@@ -20,14 +20,16 @@ from clew.observe.store.store import Store
 
 DAY_S: Final = 86_400
 
-Kind = Literal["traces", "logs", "metrics"]
+Kind = Literal["traces", "logs", "metrics", "totals"]
 
 DAILY: Final[dict[Kind, tuple[str, ...]]] = {
     "traces": ("span_records", "payloads", "traces", "settled", "conflicts", "processes"),
     "logs": ("log_records",),
     "metrics": ("point_records",),
+    "totals": ("counted_totals",),
 }
-"""The tables that are partitioned by the day of arrival, by signal; the records are in the first."""
+"""The tables that are partitioned by the day of arrival, by signal; the records are in the first. ``totals`` is no signal: it says what the
+server's counters have counted, so it stays until neither spans nor points of its day are there to be counted again."""
 
 KEPT: Final = {
     "touched": "is emptied whenever traces are settled",
@@ -35,6 +37,8 @@ KEPT: Final = {
     "rollup_minutes": "has a row for each minute",
     "prices": "has a row for each model",
     "segments": "has a row for each file of the spool that is there",
+    "metric_totals": "is what was counted since the store was made, a row for each series",
+    "fresh_totals": "is emptied whenever points are counted",
 }
 """Tables that retention leaves alone, and why they do not grow."""
 
@@ -53,6 +57,8 @@ class Keep(NamedTuple):
         return cls(*(settings.get(f"retention_{name}") for name in ("traces_days", "logs_days", "metrics_days", "bytes")))
 
     def days(self, signal: Kind) -> int:
+        if signal == "totals":
+            return max(self.traces_days, self.metrics_days) if self.traces_days and self.metrics_days else 0
         return {"traces": self.traces_days, "logs": self.logs_days, "metrics": self.metrics_days}[signal]
 
 
@@ -124,10 +130,11 @@ def plan(have: list[Day], keep: Keep, *, now_s: float, total_bytes: int) -> Prun
     gone = {(day.signal, day.day) for day in expired}
     excess = total_bytes - sum(day.bytes for day in expired) - keep.bytes if keep.bytes else 0
     over = []
-    for day in have:
-        if excess > 0 and (day.signal, day.day) not in gone and day.day < today:
-            over.append(replace(day, reason=removed.OVER_CAP))
-            excess -= day.bytes
+    for name in sorted({day.day for day in have if day.day < today}):
+        if excess > 0:
+            whole = [replace(day, reason=removed.OVER_CAP) for day in have if day.day == name and (day.signal, day.day) not in gone]
+            over += whole
+            excess -= sum(day.bytes for day in whole)
     return Pruned(sorted(expired + over, key=lambda day: (day.day, day.signal)), total_bytes, max(excess, 0))
 
 
@@ -151,7 +158,8 @@ def prune(store: Store, keep: Keep, *, dry_run: bool = False, now_s: float | Non
             settle(store)
         oldest: dict[str, str] = {}
         for day in days(store):
-            oldest.setdefault(day.signal, day.day)
+            if day.signal != "totals":
+                oldest.setdefault(day.signal, day.day)
         removed.note_pruned(store.data_dir, oldest)
     return pruned
 
@@ -167,7 +175,8 @@ def _drop(store: Store, day: Day) -> None:
     for table in reversed(DAILY[day.signal]):  # the records last: as long as they are there, the day is found again
         if table in there:
             store.command(f"ALTER TABLE {table} DROP PARTITION ID '{partition}'")
-    removed.note(store.data_dir, day.reason, {day.signal: day.records})
+    if day.signal != "totals":
+        removed.note(store.data_dir, day.reason, {day.signal: day.records})
 
 
 def state(data_dir: Path, keep: Keep) -> Retention:

@@ -10,7 +10,7 @@ from string import Template
 from typing import NamedTuple
 
 from clew.model.dialects import COLUMNS
-from clew.observe.store import normalise, points, pricing, rollups
+from clew.observe.store import normalise, points, pricing, redaction, rollups
 from clew.wire.otlp import METRICS, SIGNALS, Signal, landing_columns
 
 DAY = "toDate(fromUnixTimestamp64Nano(toInt64(arrival_ns)), 'UTC')"
@@ -114,8 +114,8 @@ def _first_hash(keys: tuple[str, ...]) -> str:
     return f"multiIf({cases}, 0)"
 
 
-def parts(placement: Placement) -> dict[str, str]:
-    """What the .sql files name with ``$``. Engine and ON CLUSTER are parameters of the one set."""
+def parts(placement: Placement, *, redact: bool = False) -> dict[str, str]:
+    """What the .sql files name with ``$``. Engine, ON CLUSTER and redaction are parameters of the one set."""
     public = [column.name for column in COLUMNS]
     generated = {
         "replicated": placement.replicated,
@@ -127,7 +127,8 @@ def parts(placement: Placement) -> dict[str, str]:
         "span_columns": ",\n    ".join(f"{name} {kind}" for name, kind in normalise.SPAN_COLUMNS),
         "span_column_names": ", ".join(name for name, _ in normalise.SPAN_COLUMNS),
         "public_columns": ",\n    ".join(["if(response_model != '', response_model, request_model) AS model", *public]),
-        "normalise_spans": normalise.normalise(),
+        "normalise_spans": normalise.normalise(redaction.spans("decoded_spans") if redact else "decoded_spans"),
+        "decoded_logs": redaction.logs("decoded_logs") if redact else "decoded_logs",
         "charged_tokens": pricing.charged(),
         "usd_per_million": pricing.usd_per_million(),
         "computed_cost": pricing.computed_cost(),
@@ -142,7 +143,7 @@ def parts(placement: Placement) -> dict[str, str]:
     for signal in SIGNALS:
         for encoding, json in (("protobuf", False), ("json", True)):
             generated[f"landing_{signal.name}_{encoding}"] = landing_columns(signal, json=json)
-            decoded = points.decode(json=json) if signal is METRICS else normalise.decode(signal, json=json)
+            decoded = points.decode(json=json, redact=redact) if signal is METRICS else normalise.decode(signal, json=json)
             generated[f"decode_{signal.name}_{encoding}"] = decoded
     return generated
 
@@ -157,12 +158,14 @@ def select_runs(of_runs: str) -> str:
     return Template(text.partition(" AS\n")[2]).substitute(of_runs=f"WHERE {of_runs}")
 
 
-def files(placement: Placement = ONE_SERVER) -> Iterator[File]:
+def files(placement: Placement = ONE_SERVER, *, redact: bool = False) -> Iterator[File]:
     """Each table and view, in the order they are made.
 
     Tables are made once. Materialized views are dropped and made anew when their text changes, plain views replaced.
+
+    :param redact: mask secrets in what arrives
     """
-    generated = parts(placement)
+    generated = parts(placement, redact=redact)
     root = resources.files("clew.observe.store")
     tables = sorted((entry.name, entry.read_text()) for entry in (root / "sql").iterdir() if entry.name.endswith(".sql"))
     views = [(f"{name}.sql", (root / "views" / f"{name}.sql").read_text()) for name in VIEW_ORDER]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clew import settings
 from clew.cost.prices import PriceBook
 from clew.errors import StoreError, StoreUnavailable
 from clew.observe.store import schema
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 COMPACT_ROWS = 100_000
 """A table of at most so many rows is merged at the end of an intake: some tenths of a second."""
+REDACTION = "redaction"
+"""Stands in store.format when secrets are masked in what arrives."""
 REMOVAL_S = 5.0
 """Longest wait for the removal of replaced parts when the store is closed."""
 
@@ -77,6 +80,7 @@ class Store:
         self._handles: list[Client] = []
         self._local = threading.local()
         self._made: dict[str, str] = {}
+        self._redact = False
         self._making = threading.Lock()
         self._ready: set[str] = set()
         """Signals of schema.LATER that can be taken in."""
@@ -269,7 +273,12 @@ class Store:
     def _migrate(self, found: Format) -> None:
         """Makes what is missing and replaces what has changed. What has been done is noted at the end, and doing it again changes nothing."""
         upgrades = [UPGRADES[version] for version in range(found.schema + 1, SCHEMA + 1) if version in UPGRADES]
-        self._made = found.made
+        chosen = settings.get("redact_ingest")
+        self._redact = REDACTION in found.made if chosen is None else bool(chosen)
+        """Sticks to the store: what opens it next may not know of the setting."""
+        self._made = {name: digest for name, digest in found.made.items() if name != REDACTION} | (
+            {REDACTION: "on"} if self._redact else {}
+        )
         with engine_errors():
             client = self.client()
             for before, _ in upgrades:
@@ -280,7 +289,7 @@ class Store:
         self.engine.write_format(Format(made=self._made))
 
     def _files(self) -> Iterator[schema.File]:
-        return schema.files(self.engine.placement)
+        return schema.files(self.engine.placement, redact=self._redact)
 
     def _make(self, files: Iterable[schema.File]) -> None:
         changed = [file for file in files if self._made.get(file.name) != file.digest]

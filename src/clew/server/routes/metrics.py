@@ -18,7 +18,10 @@ router = APIRouter()
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}, "application/openmetrics-text": {}}}})
-async def metrics(asking: Asking, accept: Annotated[str, Header(max_length=1000, description="The format: text/plain, or application/openmetrics-text.")] = "") -> Response:
+async def metrics(
+    asking: Asking,
+    accept: Annotated[str, Header(max_length=1000, description="The format: text/plain, or application/openmetrics-text.")] = "",
+) -> Response:
     """Every metric of the catalogue that has figures, in Prometheus's text format, or OpenMetrics with exemplars where that is accepted.
 
     Counters count from the making of the store; the first scrape counts what is stored already, which may take a while.

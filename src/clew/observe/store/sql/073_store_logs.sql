@@ -22,4 +22,4 @@ SELECT
     resource_types,
     mapFromArrays(keys, texts) AS attributes,
     types AS attribute_types
-FROM decoded_logs
+FROM $decoded_logs
