@@ -16,7 +16,7 @@ from clew.observe.query.costs import KEYS, Cost, Costs
 @invocation.as_json
 @invocation.common
 def command(by: str, limit: int, as_json: bool) -> None:
-    """Say what model calls cost, by model, agent, run, session or day.
+    """Say what model calls cost, by model, agent, run, session, commit or day.
 
     A cost that the provider reported counts before one computed from prices. What is not known is not guessed: ≥ stands before a sum of
     which some calls have no price or no usage.
@@ -66,7 +66,7 @@ def write(page: Page, found: Costs) -> None:
 def _cells(cost: Cost, by: str, *, total: bool = False) -> tuple[Cell, ...]:
     style = "strong" if total else ""
     key = "total" if total else safe(cost.key) or "(none)"
-    if by == "run" and not total:
+    if by in ("run", "commit") and not total and cost.key:
         key = key[:8]
     return (
         Cell(key, style),

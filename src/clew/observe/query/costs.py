@@ -57,6 +57,23 @@ class Costs:
 
 _SESSION = "(SELECT trace_id, anyIf(session_id, session_id != '') AS trace_session FROM span_records FINAL GROUP BY trace_id) AS t USING (trace_id)"
 _RUN = "(SELECT run_id AS trace_id, name AS run_name FROM runs) AS r USING (trace_id)"
+_COMMIT = """(SELECT made.trace_id AS commit_trace, made.end_ns AS committed_ns, made.commit AS commit, concat(
+        if(made_by.agent != '', concat(made_by.agent, ': '), ''), made.files, if(made.files = '1', ' file +', ' files +'), made.insertions, ' −', made.deletions,
+        if(toUInt64OrZero(made.conflicts) > 0, concat(', ', made.conflicts, ' in conflict'), ''),
+        if(chosen.choice != '', concat(', chose ', chosen.choice), '')) AS commit_label
+    FROM (
+        SELECT trace_id, span_id, end_ns, attributes['vcs.ref.head.revision'] AS commit, attributes['clew.git.conflicts'] AS conflicts,
+            ifNull(toUInt64OrNull(attributes['clew.git.files']), 0)::String AS files, ifNull(toUInt64OrNull(attributes['clew.git.insertions']), 0)::String AS insertions,
+            ifNull(toUInt64OrNull(attributes['clew.git.deletions']), 0)::String AS deletions
+        FROM span_records FINAL
+        WHERE kind = 'git' AND attributes['clew.git.operation'] IN ('commit', 'merge', 'cherry-pick') AND commit != '' AND status != 'error' AND end_ns > 0
+            AND (attributes['clew.git.result'] NOT IN ('conflict', 'error') OR attributes['clew.git.resolved'] = 'true')
+    ) AS made
+    LEFT JOIN (SELECT trace_id, span_id, agent FROM settled FINAL WHERE agent != '') AS made_by ON made.trace_id = made_by.trace_id AND made.span_id = made_by.span_id
+    ASOF LEFT JOIN (SELECT trace_id, start_ns, attributes['clew.decision.choice'] AS choice FROM span_records FINAL WHERE kind = 'decision') AS chosen
+        ON made.trace_id = chosen.trace_id AND made.end_ns >= chosen.start_ns
+) AS g ON model_calls.trace_id = g.commit_trace AND model_calls.start_ns <= g.committed_ns"""
+"""Of each call the first commit or merge of its run that ended after the call began, with who made it, its size, and the last decision before."""
 
 _KEYS: dict[str, tuple[str, str, str]] = {
     # key: (SQL of its value, SQL of its label, table joined to model_calls)
@@ -66,6 +83,7 @@ _KEYS: dict[str, tuple[str, str, str]] = {
     "service": ("service", "''", ""),
     "run": ("trace_id", "any(run_name)", f"LEFT JOIN {_RUN}"),
     "session": ("if(session_id != '', session_id, trace_session)", "''", f"LEFT JOIN {_SESSION}"),
+    "commit": ("commit", "any(commit_label)", f"ASOF LEFT JOIN {_COMMIT}"),
     "day": ("toString(toDate(start_time, 'UTC'))", "''", ""),
 }
 KEYS = tuple(_KEYS)
