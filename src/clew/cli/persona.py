@@ -31,7 +31,7 @@ def switch(name: str, chatmode: str | None) -> None:
         known = profile(name, invocation.data_dir())
         reporting.run_of(found)
         switched = found.switch(name, chatmode)
-        left = found.budget(name).remaining() if known.tokens is not None else None
+        left = found.left(name)
         mode = found.work.chatmode or ""
     what = f"persona {safe(name)} acts {'now' if switched else 'already'}, chatmode {safe(mode)}"
     invocation.page().line(what + ("" if left is None else f", {left:,} of {known.tokens:,} tokens left"))

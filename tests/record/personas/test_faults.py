@@ -90,6 +90,30 @@ def test_wrapper_and_caller_both_tell_of_the_tokens_and_they_count_once(figures:
     assert sum(figures("hypertool_persona_tokens_used_total").values()) == 3 * 850
 
 
+@pytest.mark.parametrize("usage", [{"prompt_tokens": 800, "completion_tokens": 50}, None], ids=["with usage", "without usage"])
+def test_an_observed_model_that_is_given_the_collector_counts_once_beside_its_caller(
+    figures: Figures, usage: dict[str, int] | None
+) -> None:
+    """As above, with the wrapper itself; what it cannot know it does not guess."""
+
+    def answers(prompt: str) -> dict[str, object]:
+        return {"id": "1", "model": "gpt-4", "choices": [{"message": {"role": "assistant", "content": f"for {prompt}"}}], "usage": usage}
+
+    with recording() as record:
+        collector = PersonaMetricsCollector()
+        model = clew.ObservableLLM(answers, "gpt-4", metrics=collector)
+        with WorkflowTracer("w", collector=collector) as tracer:
+            collector.switch_persona(None, BACKEND, "code-gen")
+            with tracer.stage_context("s", BACKEND):
+                model("hello")
+                collector.record_token_usage(BACKEND, "code-gen", "gpt-4", 850)
+            assert collector.get_remaining_budget(BACKEND) == 1150
+    assert figures("hypertool_persona_tokens_used_total") == {(BACKEND, "code-gen", "gpt-4"): 850}
+    (call,) = [span for span in record.spans if span.kind == "llm"]
+    shown = [call.attributes[name] for name in ("clew.persona", "clew.chatmode", "clew.stage", "gen_ai.workflow.name")]
+    assert shown == [BACKEND, "code-gen", "s", "w"]
+
+
 def test_model_calls_are_recorded_under_the_mode_that_holds(figures: Figures) -> None:
     """The mode was the constant ``package-release``."""
     with recording() as record:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -147,3 +148,41 @@ def test_metadata_of_any_sort_does_no_harm() -> None:
     with recording() as record, WorkflowTracer("w", given) as tracer, tracer.stage_context("s", BACKEND, given):
         pass
     assert record.span("w").attributes["workflow.list"] == '[1,{"a":2}]'
+
+
+def test_a_stage_that_is_refused_leaves_nothing_behind() -> None:
+    class Refuses:
+        def on_start(self, span: clew.Span) -> None:
+            if span.kind == "node":
+                raise clew.Refused("no more stages")
+
+        def on_end(self, span: clew.Span) -> None: ...
+
+    with recording(processors=[Refuses()]) as record, WorkflowTracer("w") as tracer:
+        with pytest.raises(clew.Refused), tracer.stage_context("s", BACKEND):
+            raise AssertionError("it must not run")
+        with clew.llm("after", model="gpt-4"):
+            pass
+    assert "clew.stage" not in record.span("after").attributes
+
+
+def test_a_stage_may_be_left_in_another_context_than_it_was_entered() -> None:
+    async def stages() -> AsyncIterator[int]:
+        with WorkflowTracer("w") as tracer, tracer.stage_context("s", BACKEND):
+            yield 1
+            yield 2
+
+    async def work() -> None:
+        found = stages()
+        await asyncio.create_task(anext_of(found))
+        await asyncio.create_task(close(found))
+
+    async def anext_of(found: AsyncIterator[int]) -> int:
+        return await anext(found)
+
+    async def close(found: Any) -> None:
+        await found.aclose()
+
+    with recording() as record:
+        asyncio.run(work())
+    assert record.tree() == ["workflow w", "  node s", "    gate nothing raised"]

@@ -20,8 +20,8 @@ T = TypeVar("T")
 class TokenMetrics(Protocol):
     """What takes the tokens of each call: :class:`clew.PersonaMetricsCollector`, or anything like it."""
 
-    def record_token_usage(self, persona: str, chatmode: str, model: str, tokens: int, **more: Any) -> None:
-        """``more`` has ``call``, the span of the call."""
+    def record_token_usage(self, persona: str, chatmode: str, model: str, tokens: int, *, call: Any) -> None:
+        """``call`` is the span of the call."""
 
 
 class Attachable(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections import Counter
@@ -39,8 +40,14 @@ class Carried:
         self._covered: set[int] = set()
         """Open spans with a descendant that carried usage: theirs repeats it."""
         self._listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
-        self._lock = threading.Lock()
         self._attached = False
+        self._renew()
+        os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        """In a forked child too: a lock that another thread of the parent held would never be free, and open spans are the parent's."""
+        self._lock = threading.Lock()
+        self._covered.clear()
 
     def attend(self, listener: Listener) -> None:
         """Begin to keep count, once per process, and tell ``listener`` of each call."""

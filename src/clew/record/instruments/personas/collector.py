@@ -63,8 +63,6 @@ class PersonaMetricsCollector:
             budget.apply()
             weakref.finalize(self, budget.remove)
         CARRIED.attend(self)
-        for name in self._budgets:
-            self._show(name)
         shown = metrics_collector()  # figures that spans give count from now on
         with _making:
             if registry is not None and registry not in _REGISTRIES:
@@ -90,6 +88,7 @@ class PersonaMetricsCollector:
                 labels.put(persona=to_persona, chatmode=chatmode)
                 _attend(self)
             metric("hypertool_persona_switches_total").labels(from_persona=before, to_persona=to_persona, chatmode=chatmode).inc()
+            self._show(to_persona)
         except Exception:
             fault("switching the persona")
 
@@ -196,6 +195,7 @@ class PersonaMetricsCollector:
         self._show(told.persona)
 
     def _show(self, persona: str) -> None:
+        """Of personas that have acted only: whole budgets of others would hide what another process knows of them."""
         if persona in self._budgets:
             metric("hypertool_persona_token_budget_remaining").labels(persona=persona).set(self._budgets[persona].remaining())
 

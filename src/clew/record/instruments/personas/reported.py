@@ -181,9 +181,16 @@ class Report:
         metric("hypertool_persona_tokens_used_total").labels(persona=persona, chatmode=self.work.chatmode or "", model=model).inc(count)
         if limit is None:
             return None
-        budget = self.budget(persona)
-        budget.charge(count)
-        left = budget.remaining()
+        self.budget(persona).charge(count)
+        return self.left(persona)
+
+    def left(self, persona: str) -> int | None:
+        """Tokens left of the budget of a persona that acts, for the metric too; None when it has none."""
+        if profile(persona, self._path.parents[1]).tokens is None:
+            return None
+        from clew.record.metrics import metric
+
+        left = self.budget(persona).remaining()
         metric("hypertool_persona_token_budget_remaining").labels(persona=persona).set(left)
         return left
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final
@@ -75,24 +76,26 @@ class Stage:
         self.passed = self.passed and passed
 
     def __enter__(self) -> Any:
+        span = self._span.__enter__()  # first: it may be refused
         self._labels.__enter__()
         self._token = current.set(self)
-        return self._span.__enter__()
+        return span
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         failed = error is not None and is_failure(error)
         try:
             if self.told is not None:
-                record_gate(self.identity, passed=self.told, name=TOLD)
+                record_gate(self.identity, passed=self.told, name=TOLD, under=self._span)
             elif self._own_gate and (not self._gates or (failed and self.passed)):
-                record_gate(self.identity, passed=not failed, reason=repr(error) if failed else "")
+                record_gate(self.identity, passed=not failed, reason=repr(error) if failed else "", under=self._span)
         except Exception:
             fault("recording a gate")
         self.passed = (self.passed and not failed) if self.told is None else self.told
         self._span.__exit__(kind, error, trace)
         if self._ended is not None:
             self._ended(self, self._span.trace_id)
-        current.reset(self._token)
+        with suppress(ValueError):  # left in another context than entered, as a generator may
+            current.reset(self._token)
         self._labels.__exit__()
 
     async def __aenter__(self) -> Any:

@@ -62,8 +62,8 @@ class WorkflowTracer:
             return await result if inspect.isawaitable(result) else result
 
     def __enter__(self) -> Self:
+        self._span.__enter__()  # first: it may be refused
         self._labels.__enter__()
-        self._span.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
