@@ -27,7 +27,7 @@ settings.register_profile("all", parent=settings.get_profile("local"), derandomi
 settings.load_profile("all" if REQUIRE_ALL else "local")
 
 Report = TypeVar("Report", pytest.CollectReport, pytest.TestReport)
-_FOREIGN = ("CLEW_", "OTEL_", "TRACEPARENT", "TRACESTATE", "BAGGAGE")
+_FOREIGN = ("CLEW_", "LANGFUSE_", "OTEL_", "TRACEPARENT", "TRACESTATE", "BAGGAGE")
 
 
 def pytest_configure(config: pytest.Config) -> None:

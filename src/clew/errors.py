@@ -5,6 +5,9 @@
     ClewError
     ├── SettingError          a setting has a value that cannot be used
     ├── MissingExtra          a function needs an optional part that is not installed (also an ImportError)
+    │   └── MissingLibrary    a library that is to be recorded, or what records it, is not installed
+    ├── UnknownLibrary        a library that Clew cannot record (also a ValueError)
+    ├── LangfuseError         Langfuse refused, or could not be reached
     ├── MalformedRecord       telemetry that cannot be read; names the place and the value
     ├── StoreError            the store refused
     │   ├── StoreBusy         another process owns the data directory; names it
@@ -60,6 +63,33 @@ class MissingExtra(ClewError, ImportError):
         super().__init__(f"{function} needs the package {package!r}, which is not installed; run: pip install 'clew[{extra}]'")
         self.package = package
         self.extra = extra
+
+
+class MissingLibrary(MissingExtra):
+    """A library that is to be recorded, or what records it, is not installed.
+
+    :param install: the line that installs it
+    """
+
+    def __init__(self, function: str, package: str, install: str) -> None:
+        ImportError.__init__(self, f"{function} needs the package {package!r}, which is not installed; run: {install}")
+        self.package = package
+        self.extra = ""
+
+
+class UnknownLibrary(ClewError, ValueError):
+    """A library that Clew cannot record."""
+
+
+class LangfuseError(ClewError):
+    """Langfuse refused, or could not be reached.
+
+    :param status: of HTTP; None when there was no answer
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class MalformedRecord(ClewError):

@@ -100,7 +100,7 @@ def test_labels_reach_threads_pools_and_tasks() -> None:
 
 
 def test_spans_of_foreign_instrumentations_take_them_too() -> None:
-    pytest.importorskip("opentelemetry.trace", reason="not applicable: opentelemetry-api is not installed")
+    pytest.importorskip("opentelemetry.trace", reason="needs opentelemetry-api")
     with recording() as record, labels.within(persona="p", user="ours"):
         clew.tracer_provider().get_tracer("lib").start_span("foreign", attributes={"user.id": "theirs"}).end()
     assert record.span("foreign").attributes == {"clew.persona": "p", "user.id": "theirs"}

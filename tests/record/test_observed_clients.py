@@ -54,7 +54,7 @@ ANSWER = Answer("Hello there, friend of all models", usage=USAGE)
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("provider", CLIENTS)
 def test_a_clients_calls_are_recorded(provider: str, stream: bool, asynchronous: bool) -> None:
-    pytest.importorskip(provider, reason=f"not applicable: {provider} is not installed")
+    pytest.importorskip(provider, reason=f"needs {provider}")
     more = {"stream": True} if stream else {}
 
     async def main(client: Any) -> str:
@@ -131,7 +131,7 @@ def test_a_client_of_openais_form_is_told_by_its_host() -> None:
 
 @pytest.mark.parametrize("provider", CLIENTS)
 def test_rate_limits_timeouts_and_other_errors_are_told_apart(provider: str) -> None:
-    library = pytest.importorskip(provider, reason=f"not applicable: {provider} is not installed")
+    library = pytest.importorskip(provider, reason=f"needs {provider}")
     errors = (library.RateLimitError, library.APITimeoutError, library.InternalServerError)
     script: list[Any] = [Refusal(429), Hang(), Refusal(500)]
     with ModelServer(script) as server, recording() as record, client_of(provider, server, timeout=0.2) as plain:

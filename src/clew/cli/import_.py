@@ -12,8 +12,9 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from clew.cli import figures, invocation
+from clew.cli.import_langfuse import is_source, take
 from clew.cli.terminal import safe
-from clew.errors import MalformedRecord
+from clew.errors import LangfuseError, MalformedRecord
 from clew.observe.ingest.files import Taken
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def command(files: tuple[str, ...], as_json: bool) -> int:
 
     FILE is OTLP/JSON lines, OTLP protobuf or an exported run, plain, gzip, xz or zstd, or - for stdin. Importing a file twice changes nothing. A line that is
     broken costs that line: it is reported with its number, and the exit code is 1.
+
+    langfuse://HOST takes the traces, observations and scores of a Langfuse project, whose keys are in LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY.
     """
     found: list[Taken] = []
     failed = False
@@ -40,8 +43,17 @@ def command(files: tuple[str, ...], as_json: bool) -> int:
     with invocation.client("import") as client:
         for name in files:
             try:
+                if is_source(name):
+                    with _progress(name) as report:
+                        found.append(take(client, name, invocation.data_dir(), report))
+                    _report(found[-1], as_json)
+                    continue
                 with _open(name) as file, _progress(name) as report:
                     taken = client.import_file(file, name="stdin" if name == "-" else name, report=report)
+            except LangfuseError as error:
+                invocation.warn(safe(f"{error}; what came before is in the store: run this again to go on"))
+                failed = True
+                continue
             except (MalformedRecord, OSError) as error:
                 if isinstance(error, OSError) and not isinstance(error, MalformedRecord):
                     error = OSError(error.errno, f"{name} cannot be read: {error.strerror}")

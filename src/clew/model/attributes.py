@@ -104,6 +104,13 @@ DECISION_REASON: Final = "clew.decision.reason"
 DECISION_CONFIDENCE: Final = "clew.decision.confidence"
 DECISION_BY: Final = "clew.decision.by"
 
+# An evaluation.
+EVALUATION_NAME: Final = "gen_ai.evaluation.name"
+EVALUATION_VALUE: Final = "gen_ai.evaluation.score.value"
+EVALUATION_LABEL: Final = "gen_ai.evaluation.score.label"
+EVALUATION_REASON: Final = "gen_ai.evaluation.explanation"
+EVALUATION_OF: Final = "clew.evaluation.of"
+
 # Git.
 GIT_OPERATION: Final = "clew.git.operation"
 GIT_COMMIT: Final = "vcs.ref.head.revision"
@@ -238,6 +245,11 @@ TABLE: tuple[Attribute, ...] = (
     Attribute(DECISION_REASON, "string", "Why it was chosen", source="clew", content=True),
     Attribute(DECISION_CONFIDENCE, "double", "Confidence, from 0 to 1", source="clew"),
     Attribute(DECISION_BY, "string", "Who or what decided: an agent, a model, a rule, a person", source="clew"),
+    Attribute(EVALUATION_NAME, "string", "What is judged"),
+    Attribute(EVALUATION_VALUE, "double", "The judgement as a number"),
+    Attribute(EVALUATION_LABEL, "string", "The judgement as a word"),
+    Attribute(EVALUATION_REASON, "string", "Why", content=True),
+    Attribute(EVALUATION_OF, "string", "Span id of what is judged, where it is not the parent", source="clew"),
     Attribute(GIT_OPERATION, "string", "Git operation: commit, merge, checkout, worktree, ...", source="clew"),
     Attribute(GIT_COMMIT, "string", "Commit hash", source=_OTEL),
     Attribute(GIT_BRANCH, "string", "Branch", source=_OTEL),

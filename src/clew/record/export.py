@@ -74,6 +74,16 @@ class Exporter:
             self._changed.notify_all()
         return None
 
+    def flush(self, timeout: float) -> bool:
+        """Wait until everything has been sent or given up; False when ``timeout`` seconds were too short."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while self._waiting and self._thread is not None and self._thread.is_alive():
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._changed.wait(left):
+                    return False
+            return not self._waiting
+
     def close(self, timeout: float) -> None:
         """Send what waits, for at most ``timeout`` seconds; what is left then counts as dropped."""
         deadline = time.monotonic() + timeout

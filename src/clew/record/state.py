@@ -11,6 +11,7 @@ from clew import settings
 if TYPE_CHECKING:
     from clew.record.processor import Processor
     from clew.record.recorder import Recorder
+    from clew.record.writer import Sink
 
 recorder: Any = None
 """The recorder at work: None before the first use and while recording is off."""
@@ -28,6 +29,8 @@ making: Final = threading.RLock()
 
 attached: Final[list[Processor]] = []
 """Processors of this process, beside those that a recorder is given."""
+sinks: Final[list[Sink]] = []
+"""Where lines go, beside the sinks that a recorder is given."""
 
 
 def attach(processor: Processor) -> None:
@@ -46,6 +49,24 @@ def detach(processor: Processor) -> None:
             attached.remove(processor)
         if recorder is not None:
             recorder.drop(processor)
+
+
+def send_to(sink: Sink) -> None:
+    """Have the lines of this recorder and every later one of the process go there too, after a fork too. Idempotent."""
+    with making:
+        if sink not in sinks:
+            sinks.append(sink)
+            if recorder is not None and recorder.writer is not None:
+                recorder.writer.sinks.append(sink)
+
+
+def send_no_more(sink: Sink) -> None:
+    """No further line goes there. Idempotent."""
+    with making:
+        if sink in sinks:
+            sinks.remove(sink)
+            if recorder is not None and recorder.writer is not None and sink in recorder.writer.sinks:
+                recorder.writer.sinks.remove(sink)
 
 
 def running() -> Recorder | None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from clew.model import attributes as names
+from clew.record import state
 from clew.record.guard import fault
 from clew.wire import otlp_json
 
@@ -67,7 +68,7 @@ class Writer:
             from clew.record.console import Console
 
             self.console = Console(redact=settings.redact)
-        self.sinks: list[Sink] = list(_sinks(recorder) if sinks is None else sinks)
+        self.sinks: list[Sink] = [*(_sinks(recorder) if sinks is None else sinks), *state.sinks]
         self.taken = 0
         self.written = 0
         self.in_hand = 0

@@ -15,7 +15,7 @@ import pytest
 import clew
 from clew.connect.frameworks import instrumentation as room
 from clew.connect.frameworks.table import BY_NAME, TABLE
-from clew.errors import MissingExtra
+from clew.errors import MissingExtra, UnknownLibrary
 from clew.record import state
 
 DOCS = Path(__file__).parents[3] / "docs" / "instrument.md"
@@ -28,7 +28,7 @@ def nothing_stays() -> Iterator[None]:
 
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:
-    with pytest.raises(room.UnknownLibrary, match=r"no library 'opanai'; did you mean 'openai'\?"):
+    with pytest.raises(UnknownLibrary, match=r"no library 'opanai'; did you mean 'openai'\?"):
         clew.instrument("opanai")
     with pytest.raises(ValueError, match="there are openai, anthropic"):
         clew.instrument("zzz")

@@ -40,7 +40,7 @@ def record(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recording]:
 
 def needs(*modules: str) -> None:
     for module in modules:
-        pytest.importorskip(module, reason=f"not applicable: {module} is not installed")
+        pytest.importorskip(module, reason=f"needs {module}")
 
 
 def calls(record: Recording) -> list[RecordedSpan]:

@@ -11,7 +11,7 @@ import threading
 from typing import Any, Final
 
 from clew.connect.frameworks.table import BY_NAME, TABLE, Library
-from clew.errors import ClewError, MissingExtra
+from clew.errors import MissingLibrary, UnknownLibrary
 from clew.record import state
 from clew.record.guard import fault
 
@@ -22,21 +22,6 @@ _wanted: Final[dict[str, set[str]]] = {}
 """Path of an instrumentor -> the names it was asked for."""
 
 
-class UnknownLibrary(ClewError, ValueError):
-    """A library that Clew cannot record."""
-
-
-class NotInstalled(MissingExtra):
-    """A library, or what records it, is not installed."""
-
-    def __init__(self, library: Library, missing: str, install: str) -> None:
-        ImportError.__init__(
-            self, f"clew.instrument({library.name!r}) needs the package {missing!r}, which is not installed; run: {install}"
-        )
-        self.package = missing
-        self.extra = library.extra or ""
-
-
 def instrument(*libraries: str) -> tuple[str, ...]:
     """Record what these libraries do from here on: their spans nest in ours, and ours in theirs. A second time changes nothing.
 
@@ -45,7 +30,7 @@ def instrument(*libraries: str) -> tuple[str, ...]:
     :param libraries: names of docs/instrument.md; none: all of them that are installed together with what records them
     :returns: the names that are recorded, of those that were asked for; empty while recording is off
     :raises UnknownLibrary: there is no such name
-    :raises NotInstalled: a library, or what records it, is not installed; says how to install it. Also a ``MissingExtra``
+    :raises MissingLibrary: a library, or what records it, is not installed; says how to install it. Also a ``MissingExtra``
     """
     wanted = list(dict.fromkeys(map(_library, libraries))) if libraries else [row for row in TABLE if _missing(row) is None]
     if state.is_off():
@@ -103,13 +88,14 @@ def _library(name: str) -> Library:
     )
 
 
-def _missing(library: Library) -> NotInstalled | None:
+def _missing(library: Library) -> MissingLibrary | None:
     """What has to be installed first, or None."""
+    call = f"clew.instrument({library.name!r})"
     if not _is_there(library.module):
-        return NotInstalled(library, library.distribution, f"pip install {library.distribution}")
+        return MissingLibrary(call, library.distribution, f"pip install {library.distribution}")
     module = library.needs or library.instrumentor.partition(":")[0]
     if not _is_there(module) or not _is_there("opentelemetry.trace" if library.dialect != "clew" else module):
-        return NotInstalled(library, library.package, library.install)
+        return MissingLibrary(call, library.package, library.install)
     return None
 
 
@@ -138,7 +124,9 @@ def _start(library: Library) -> None:
     if library.dialect == "clew":
         made.instrument()
     else:
+        from clew.connect.frameworks.guards import guard
         from clew.record.control import tracer_provider
 
+        guard(library.name, module)
         made.instrument(tracer_provider=tracer_provider())
     _instrumentors[path] = made

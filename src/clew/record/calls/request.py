@@ -196,4 +196,7 @@ class Request:
 
 
 def fell_back(from_model: str, to_model: str, reason: str) -> None:
-    """Count a fallback."""
+    """Count that a request went to another model."""
+    from clew.record.metrics.handles import metric
+
+    metric("llm_fallback_total").labels(from_model=from_model, to_model=to_model, reason=reason).inc()
