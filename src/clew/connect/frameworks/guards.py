@@ -11,10 +11,10 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final
 
+from clew.model.kinds import Kind
 from clew.record import propagation, state
 from clew.record.guard import fault
 from clew.record.limits import pending
-from clew.record.span import Span
 
 GUARDED: Final[dict[str, tuple[str, ...]]] = {
     "openai": ("openai:OpenAI.request", "openai:AsyncOpenAI.request"),
@@ -24,7 +24,14 @@ GUARDED: Final[dict[str, tuple[str, ...]]] = {
         "anthropic.resources.messages:Messages.stream",
         "anthropic.resources.messages:AsyncMessages.stream",
     ),
-    "litellm": ("litellm:completion", "litellm:acompletion", "litellm:responses", "litellm:aresponses", "litellm:embedding", "litellm:aembedding"),
+    "litellm": (
+        "litellm:completion",
+        "litellm:acompletion",
+        "litellm:responses",
+        "litellm:aresponses",
+        "litellm:embedding",
+        "litellm:aembedding",
+    ),
 }
 """Library -> what its instrumentor wraps."""
 
@@ -41,32 +48,32 @@ def guard(library: str, tracer: str) -> None:
             holder = functools.reduce(getattr, owners, import_module(module))
             found = getattr(holder, name)
             if not hasattr(found, "__clew_guard__"):
-                setattr(holder, name, _guarded(found))
+                setattr(holder, name, _guarded(found, "embedding" if "embedding" in name else "llm"))
                 pending.guarded.add(tracer)
         except Exception:
             fault(f"guarding {path}")
 
 
-def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+def _guarded(function: Callable[..., Any], kind: Kind) -> Callable[..., Any]:
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        _check()
+        _check(kind)
         return function(*args, **kwargs)
 
     checked.__clew_guard__ = True  # type: ignore[attr-defined]
     return checked
 
 
-def _check() -> None:
+def _check(kind: Kind) -> None:
     """:raises clew.Refused: a limit does not let the call be made that the current span stands for"""
     refusal = pending.take()
     if refusal is not None:
         raise refusal
     recorder = state.recorder
     here = propagation.current()
-    if recorder is None or not isinstance(here, Span):
+    if recorder is None or here is None:
         return
     for processor in recorder.processors:
         late = getattr(processor, "on_told", None)
         if late is not None:
-            late(here)
+            late(here.span_id, kind)  # its instrumentation may have wrapped the span itself
