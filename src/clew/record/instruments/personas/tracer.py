@@ -24,20 +24,16 @@ class WorkflowTracer:
 
     :param metadata: attributes of the run, recorded as ``workflow.KEY``
     :param collector: what keeps the personas; the process's own unless given
+    :raises PersonaError: the file of personas cannot be used
     """
 
     def __init__(
         self, workflow_name: str, metadata: Mapping[str, Any] | None = None, *, collector: PersonaMetricsCollector | None = None
     ) -> None:
         self.workflow_name = workflow_name
-        self._collector = collector
+        self.collector = collector or get_persona_metrics()
         self._span = workflow(workflow_name, **{f"workflow.{key}": value for key, value in (metadata or {}).items()})
         self._labels = labels.within(workflow=workflow_name)
-
-    @property
-    def collector(self) -> PersonaMetricsCollector:
-        """What keeps the personas of this run."""
-        return self._collector or get_persona_metrics()
 
     @property
     def span(self) -> Any:
