@@ -13,7 +13,7 @@ PIP_INSTALL = -m pip install -qq --disable-pip-version-check --no-input
 EDITABLE = --no-deps --no-build-isolation --editable .
 
 # Tests of the store, which is an extra as a whole; every other test runs without extras too, or says what it needs.
-STORE_TESTS = tests/observe tests/server tests/e2e tests/ui
+STORE_TESTS = tests/contract tests/observe tests/server tests/e2e tests/ui
 
 help:
 	@echo "make demo    run an example workflow, well and failing, and look at its record"

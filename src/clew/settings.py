@@ -132,6 +132,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("budget_failure", ("CLEW_BUDGET_FAILURE",), "open", _one_of("open", "closed"), "What a model call meets when budgets cannot be read or written: open lets it go on with a warning, closed refuses it."),
     Setting("budget_output_tokens", ("CLEW_BUDGET_OUTPUT_TOKENS",), 1024, _count, "Output tokens that budgets reserve for a call that sets no max_tokens."),
     Setting("planner_model", ("CLEW_PLANNER_MODEL",), None, str, "Model that plans workflows from words, as PROVIDER:MODEL."),
+    Setting("store", ("CLEW_STORE",), None, str, "ClickHouse server that has the tables, as clickhouse://user:password@host:8123/database; default: they are in the data directory."),
     Setting("owner_wait_s", ("CLEW_OWNER_WAIT_S",), 10.0, _seconds, "Longest wait for the process that owns the store."),
     Setting("owner_linger_s", ("CLEW_OWNER_LINGER_S",), 10.0, _seconds, "Seconds the store's owner stays after its last client."),
     Setting("host", ("CLEW_HOST",), "127.0.0.1", str, "Address that clew serve listens on; any but this machine's own loopback demands API keys."),

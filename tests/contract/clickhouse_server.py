@@ -1,4 +1,5 @@
-"""A small ClickHouse for tests: the engine of chdb behind ClickHouse's HTTP interface. ``python clickhouse_server.py DIRECTORY`` prints its port.
+"""A small ClickHouse for tests: the engine of chdb behind ClickHouse's HTTP interface. ``python clickhouse_server.py DIRECTORY [PORT]``
+prints its port.
 
 What a client of ClickHouse can tell: queries in the body or the parameter ``query``, data after an INSERT, parameters and settings in the
 address, sessions, compressed bodies, the engine's own error texts with their codes. One directory, one process; 127.0.0.1 only. There is no
@@ -101,6 +102,7 @@ class Handler(BaseHTTPRequestHandler):
     def _run(self, body: bytes) -> None:
         given = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
         settings = {name: value for name, value in given.items() if name not in TRANSPORT and not name.startswith("param_")}
+        settings = dict(sorted(settings.items(), key=lambda item: item[0] == "readonly"))  # which forbids to set any other
         parameters = {name.removeprefix("param_"): value for name, value in given.items() if name.startswith("param_")}
         session = given.get("session_id")
         handle, lock = self.sessions.handle(session)
@@ -164,7 +166,7 @@ def main() -> None:
     directory = Path(sys.argv[1]).resolve()
     directory.mkdir(parents=True, exist_ok=True)
     os.chdir(directory)  # the engine caches schemas given as text in the working directory
-    with tempfile.TemporaryDirectory() as folder, ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with tempfile.TemporaryDirectory() as folder, ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Handler) as server:
         Handler.sessions, Handler.folder = Sessions(directory / "data"), Path(folder)
         server.daemon_threads = True
         print(server.server_address[1], flush=True)

@@ -9,6 +9,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from clew import settings
 from clew.errors import StoreUnavailable
 
 LONGEST_PATH = 100
@@ -66,3 +67,9 @@ def price_mark(data_dir: Path, prices: Path | None) -> str:
     except OSError:
         return str(path) if prices else ""
     return f"{path}:{found.st_mtime_ns}:{found.st_size}"
+
+
+def store_mark() -> str:
+    """Names the store of the settings, without its password; empty: the one in the data directory."""
+    url = settings.get("store")
+    return hashlib.sha256(url.encode()).hexdigest()[:16] if url else ""

@@ -66,7 +66,8 @@ class Client:
                 found = _greet(data_dir, deadline)
                 if found is not None:
                     connection, hello = found
-                    if hello.version == address.own_version() and hello.prices == address.price_mark(data_dir, prices):
+                    same_store = bool(hello.url) or hello.store == address.store_mark()
+                    if same_store and hello.version == address.own_version() and hello.prices == address.price_mark(data_dir, prices):
                         return cls(connection, hello, data_dir)
                     if hello.url:  # a server stays
                         connection.close()

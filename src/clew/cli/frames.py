@@ -26,6 +26,8 @@ class Hello(msgspec.Struct, tag=True, frozen=True):
     """Which price override file it reads, with its age and size."""
     url: str = ""
     """Address of a server, which stays whoever comes; empty for an owner that the command line started."""
+    store: str = ""
+    """Which store it has, when it is not the one in the data directory."""
 
 
 class Request(msgspec.Struct, tag=True, frozen=True):

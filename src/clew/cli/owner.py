@@ -238,7 +238,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _open(given: Any) -> tuple[Hello, Owner, Store]:
     data_dir: Path = given.data_dir
     linger_s = settings.get("owner_linger_s", given.linger_s)
-    store = own(data_dir, given.prices, settings.get("owner_wait_s", given.wait_s))
+    store = own(data_dir, given.prices, settings.get("owner_wait_s", given.wait_s), store_url=settings.get("store"))
     try:
         _write_log(data_dir / "owner.log")
         listener = listen(data_dir)
@@ -246,7 +246,7 @@ def _open(given: Any) -> tuple[Hello, Owner, Store]:
         store.close()
         raise
     os.chdir(data_dir)  # the directory that the client happened to be in stays free
-    hello = Hello(os.getpid(), address.own_version(), address.price_mark(data_dir, given.prices))
+    hello = Hello(os.getpid(), address.own_version(), address.price_mark(data_dir, given.prices), store=address.store_mark())
     return hello, Owner(store, listener, lambda: hello, linger_s=linger_s), store
 
 
@@ -267,16 +267,17 @@ def listen(data_dir: Path) -> socket.socket:
     return listener
 
 
-def own(data_dir: Path, prices: Path | None, wait_s: float, *, insist: bool = False) -> Store:
+def own(data_dir: Path, prices: Path | None, wait_s: float, *, store_url: str | None = None, insist: bool = False) -> Store:
     """Opens the store, or leaves it to the process that has it: one that answers is served by, one that is closing is waited for.
 
+    :param store_url: address of the ClickHouse server that has the tables; none: the data directory has them
     :param insist: ask an owner that the command line started to leave, and wait for that
     :raises StoreBusy: another process has it
     """
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            store = Store.open(data_dir, prices=prices)
+            store = Store.open(data_dir, url=store_url, prices=prices)
             tidy(store.data_dir)
             return store
         except StoreBusy:

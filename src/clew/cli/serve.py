@@ -60,10 +60,14 @@ class Places:
     def grpc_address(self) -> str:
         return f"{self._shown}:{self.otlp_grpc}"
 
-    def sentence(self, data_dir: Path) -> str:
+    def sentence(self, store: str) -> str:
+        """What is served where.
+
+        :param store: the name of its engine: the data directory, or the address of a server
+        """
         also = [f"OTLP/HTTP also on port {self.otlp_http}"] if self.otlp_http else []
         also += [f"OTLP/gRPC on port {self.otlp_grpc}"] if self.otlp_grpc else []
-        return f"Clew serves {data_dir} at {self.url}" + (f" ({', '.join(also)})" if also else "")
+        return f"Clew serves {store} at {self.url}" + (f" ({', '.join(also)})" if also else "")
 
 
 @click.command("serve")
@@ -71,8 +75,9 @@ class Places:
 @click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="Port of the interface and of OTLP/HTTP; 6360 unless given.")
 @click.option("--otlp-http", type=click.IntRange(0, 65535), metavar="N", help="Second port for OTLP/HTTP; 4318 unless given, 0: none.")
 @click.option("--otlp-grpc", type=click.IntRange(0, 65535), metavar="N", help="Port for OTLP/gRPC; 4317 unless given, 0: none.")
+@click.option("--store", metavar="URL", help="ClickHouse server that has the tables, as clickhouse://user:password@host:8123/database.")
 @invocation.common
-def command(host: str | None, port: int | None, otlp_http: int | None, otlp_grpc: int | None) -> int:
+def command(host: str | None, port: int | None, otlp_http: int | None, otlp_grpc: int | None, store: str | None) -> int:
     """Receive telemetry from any program, and answer for the data directory, until stopped.
 
     Programs send OTLP over HTTP or gRPC. What programs recorded by Clew write to the spool is taken in as it comes. The other commands
@@ -80,16 +85,23 @@ def command(host: str | None, port: int | None, otlp_http: int | None, otlp_grpc
     """
     places = Places.of_settings(host, port, otlp_http, otlp_grpc)
     require("clew serve")
-    begin(places, ready=lambda: say(places.sentence(invocation.data_dir())))
+    begin(places, ready=lambda: say(places.sentence(store_name(store))), store=store)
     return 0
 
 
-def begin(places: Places, *, ready: Callable[[], None]) -> None:
+def store_name(url: str | None = None) -> str:
+    """What is served, for people: the data directory, or the address of a server without its password."""
+    from clew.observe.store.engine import engine_of
+
+    return engine_of(settings.get("store", url), invocation.data_dir()).name
+
+
+def begin(places: Places, *, ready: Callable[[], None], store: str | None = None) -> None:
     """Serves the data directory of this invocation, as the process that the user started."""
     logging.basicConfig(stream=sys.stderr, format="clew: %(message)s", level=logging.WARNING)
     logging.getLogger("clew").setLevel(logging.INFO)
     os.umask(0o077)
-    serve(invocation.data_dir(), places, ready=ready)
+    serve(invocation.data_dir(), places, ready=ready, store_url=settings.get("store", store))
 
 
 def say(text: str) -> None:
@@ -103,10 +115,11 @@ def require(function: str) -> None:
             raise MissingExtra(function, {"grpc": "grpcio", "clickhouse_connect": "clickhouse-connect"}.get(module, module), "server")
 
 
-def serve(data_dir: Path, places: Places, *, ready: Callable[[], None]) -> None:
+def serve(data_dir: Path, places: Places, *, ready: Callable[[], None], store_url: str | None = None) -> None:
     """Owns the data directory and serves it until SIGTERM or SIGINT. Runs no user code and never forks.
 
     :param ready: called once requests are answered
+    :param store_url: address of the ClickHouse server that has the tables; none: the data directory has them
     :raises StoreBusy: another process owns the directory; names it
     :raises StoreError: the store cannot be opened
     :raises SettingError: an address cannot be had, or lets other machines in and there is no key
@@ -126,7 +139,9 @@ def serve(data_dir: Path, places: Places, *, ready: Callable[[], None]) -> None:
     prices = settings.get("prices")
     with contextlib.ExitStack() as closing:
         with _thread("clew-load", _load):  # beside the opening of the store: most of a second
-            store = owner.own(data_dir, prices.absolute() if prices else None, settings.get("owner_wait_s"), insist=True)
+            store = owner.own(
+                data_dir, prices.absolute() if prices else None, settings.get("owner_wait_s"), store_url=store_url, insist=True
+            )
             closing.callback(store.close)
         data_dir = store.data_dir
         from clew.server.app import app

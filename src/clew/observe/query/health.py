@@ -74,7 +74,7 @@ def health(store: Store) -> Health:
     spool = [path.stat().st_size for path in (store.data_dir / "spool").glob("*.jsonl")]
     return Health(
         version=version("clew"),
-        engine=f"ClickHouse {store.value('SELECT version()')} (chdb)",
+        engine=f"ClickHouse {store.value('SELECT version()')} ({'chdb' if store.engine.is_own else store.engine.name})",
         data_dir=str(store.data_dir),
         schema=SCHEMA,
         bytes=bytes_of(store.data_dir),

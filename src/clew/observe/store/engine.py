@@ -181,7 +181,7 @@ class Remote:
             client.insert("store_format", [format.row()], column_names=["schema", "written_by", "made"])
 
 
-def engine_of(url: str, data_dir: Path) -> Engine:
+def engine_of(url: str | None, data_dir: Path) -> Engine:
     """The engine at an address; none: the one embedded in the data directory.
 
     :raises SettingError: it is no address of a store

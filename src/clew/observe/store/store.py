@@ -94,7 +94,7 @@ class Store:
         """Threads for a second query beside a first; apart from those that insert, so that no question waits for an import."""
 
     @classmethod
-    def open(cls, data_dir: Path, *, url: str = "", prices: Path | None = None, wait_s: float = 0.0) -> Store:
+    def open(cls, data_dir: Path, *, url: str | None = None, prices: Path | None = None, wait_s: float = 0.0) -> Store:
         """Opens (creating and migrating if needed) the store of ``data_dir`` and takes its lock.
 
         :param url: address of a ClickHouse server that has the tables; none: they are embedded in the data directory
