@@ -216,3 +216,26 @@ def test_several_shells_report_at_once_and_nothing_is_lost_or_doubled(shell: She
     assert {span["state"] for span in found} == {"ended"}
     gates = {span["parent_span_id"] for span in found if span["kind"] == "gate"}
     assert gates == {span["span_id"] for span in stages}
+
+
+@pytest.mark.needs("prometheus_client")
+def test_the_server_shows_the_metrics_of_what_shells_reported(shell: Shell) -> None:
+    from clew.observe.query.metrics import reading
+    from clew.observe.store.store import Store
+
+    for workflow in WORKFLOWS.values():
+        shell.carry_out(workflow)
+    shell.clew.stop_owner()
+    with Store.open(shell.clew.data_dir, wait_s=30) as store:
+        shown = {metric.name: dict(found) for metric, found in reading(store)}
+    stages = [(workflow, stage) for workflow in WORKFLOWS.values() for stage in workflow.stages]
+    took = shown["hypertool_workflow_stage_duration_seconds"]
+    assert all(took[workflow.name, stage.name, stage.persona].count == 1 for workflow, stage in stages)
+    gates = shown["hypertool_workflow_quality_gate_total"]
+    assert {(workflow.name, stage.name): gates[workflow.name, stage.name, "passed"].value for workflow, stage in stages} == {
+        (workflow.name, stage.name): len(stage.gates) for workflow, stage in stages
+    }
+    acted = shown["hypertool_persona_duration_seconds"]
+    assert all(acted[persona, workflow.name].count == 1 for workflow in WORKFLOWS.values() for persona in workflow.personas)
+    assert shown["hypertool_persona_tokens_used_total"]["backend-engineer", "package-release", "gpt-4"].value == 1100
+    assert shown["hypertool_persona_token_budget_remaining"]["observability-expert",].value == 900
