@@ -176,6 +176,12 @@ def get(name: str, given: Any = None) -> Any:
     return setting.default.expanduser() if isinstance(setting.default, Path) else setting.default
 
 
+def unknown() -> list[str]:
+    """Variables of the environment that look like settings and are none, such as a misspelt one."""
+    known = {variable for setting in TABLE for variable in setting.variables}
+    return sorted(name for name in os.environ if name.startswith("CLEW_") and name not in known)
+
+
 def child_environment(given: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process that Clew starts: this process's own, and over it what is given."""
     return {**os.environ, **given}

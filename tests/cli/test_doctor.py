@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from clew.cli import doctor
 from clew.cli.terminal import Page
 from clew.observe.ingest.account import Line
 from clew.observe.ingest.collector import Stats
 from clew.observe.query.health import Health, Loss, Size
+from clew.observe.store.retention import Retention
 
 
 def health(**fields: Any) -> Health:
@@ -111,3 +115,49 @@ def test_the_account_of_the_collector_is_told_and_a_gap_or_trouble_is_wrong() ->
     assert "3 records" in found[2].text
     assert "No space left" in found[3].text
     assert doctor.received(account(lines=[])) == []
+
+
+def test_each_sender_has_its_line_when_there_are_several() -> None:
+    lines = [Line("logs", "a", 4, 4, {}, 0), Line("traces", "b", 6, 3, {"bad ids": 1}, 2)]
+    assert [(one.level, one.text) for one in doctor.received(account(lines=lines))[1:]] == [
+        ("ok", "logs of a: 4 = 4 + 0 + 0"),
+        ("note", "traces of b: 6 = 3 + 1 + 2"),
+    ]
+
+
+def test_what_is_kept_and_what_went_is_told() -> None:
+    state = Retention(30, 1, 0, 5 << 30, {"traces": "2026-10-01"}, 0)
+    told = [one.text for one in doctor.kept(account(retention=state, removed={"traces": {"expired": 1200}}))]
+    assert told[0].startswith(
+        "traces 30 days, logs 1 day, metrics for ever, at most 5.0 GiB; oldest: traces 2026-10-01; nothing was looked through"
+    )
+    assert told[1] == "traces (expired 1,200)"
+
+
+def test_the_log_is_told_of_and_is_a_note_when_it_fills_or_nobody_stores_it(tmp_path: Path) -> None:
+    def log(log_bytes: int, *, served: bool = True) -> list[tuple[str, str]]:
+        found = doctor.waiting(account(log_bytes=log_bytes, log_limit_bytes=1 << 30), tmp_path, served=served)
+        return [(one.level, one.text) for one in found]
+
+    assert log(0) == log(0, served=False) == []
+    assert [level for level, _ in log(1 << 20)] == ["ok"]
+    assert [level for level, _ in log(1 << 29 | 1)] == ["note"]
+    (tmp_path / "wal").mkdir()
+    (tmp_path / "wal" / "000000000001.wal").write_bytes(b"x" * 2048)
+    assert log(0, served=False) == [("note", "2.0 KiB of an earlier server's log may wait")]
+
+
+def test_damaged_files_a_misspelt_setting_and_a_disk_too_small_for_the_log_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert doctor._damaged(tmp_path) == []
+    assert [one.level for one in doctor._disk(tmp_path)] == ["ok"]
+    assert [one.level for one in doctor._disk(tmp_path, 1 << 60)] == ["note"]
+    (tmp_path / "store" / "store" / "abc" / "abc-1" / "detached" / "broken-on-start_all_1_1_0").mkdir(parents=True)
+    (tmp_path / "quarantine").mkdir()
+    (tmp_path / "quarantine" / "000000000001.wal.damaged").touch()
+    assert [one.level for one in doctor._damaged(tmp_path)] == ["wrong", "wrong"]
+    monkeypatch.setenv("CLEW_RETENTION_TRACE_DAYS", "5")
+    assert [(one.text, one.advice) for one in doctor._settings()] == [
+        ("CLEW_RETENTION_TRACE_DAYS is no setting", "did you mean CLEW_RETENTION_TRACES_DAYS?")
+    ]

@@ -220,7 +220,10 @@ def test_the_demo_runs_what_it_shows(demo: tuple[Path, str]) -> None:
 
 def test_the_demo_shows_personas_with_their_gates_and_budgets(demo: tuple[Path, str]) -> None:
     _, text = demo
-    assert "   Total tokens: 2050\n   Backend budget remaining: 1150\n   Testing budget remaining: 850\n   DevOps budget remaining: 1250\n" in text
+    assert (
+        "   Total tokens: 2050\n   Backend budget remaining: 1150\n   Testing budget remaining: 850\n   DevOps budget remaining: 1250\n"
+        in text
+    )
     lines = [" ".join(line.split()) for line in text.splitlines()]
     for line in ("agent testing-specialist =", "node version_bump · backend-engineer =", "gate coverage · failed ="):
         assert any(shown.startswith(line) for shown in lines), line

@@ -283,6 +283,110 @@ def test_on_a_full_disk_nothing_acknowledged_is_lost_and_there_is_room_again_lat
     assert not (clew.data_dir / "quarantine").exists()
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path, clew: Any) -> Iterator[Path]:
+    """The data directory lies on a file system of 48 MiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", place], capture_output=True).returncode:
+        pytest.skip("not applicable: mounting a small file system needs more rights")
+    before, clew.data_dir = clew.data_dir, place / "data"
+    yield place
+    clew.stop_owner()
+    clew.data_dir = before
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_a_disk_that_is_full_is_answered_503_with_when_to_try_again_and_works_once_there_is_room(
+    clew: Any, small_disk: Path, serve: Start, make_request: Any, until: Until
+) -> None:
+    import httpx
+
+    server = serve()
+    acknowledged = set()
+
+    def send(number: int) -> Any:
+        answer = httpx.post(
+            f"{server.url}/v1/traces", content=make_request(number, 50, text=os.urandom(300).hex()), headers=JSON, timeout=60
+        )
+        if answer.status_code == 200:
+            acknowledged.add(number)
+        return answer
+
+    assert send(0).status_code == 200
+    until(server.settled, "the first request to be stored")
+    ballast = small_disk / "ballast"
+    with ballast.open("wb", buffering=0) as stream:  # all that is left
+        for size in (1 << 20, 1 << 12):
+            try:
+                while True:
+                    stream.write(b"x" * size)
+            except OSError:
+                pass
+    refused = until(lambda: (answer := send(len(acknowledged))).status_code != 200 and answer, "the disk to be full")
+    assert refused.status_code == 503
+    assert int(refused.headers["retry-after"]) > 0
+    assert httpx.get(f"{server.url}/healthz", timeout=30).status_code == 200
+    ballast.unlink()
+    until(lambda: send(1000).status_code == 200, "the server to take in again")
+    stats = until(server.settled, "the log to be drained")
+    assert (stats["stored"], stats["gap"]) == (stats["received"], 0)
+    assert server.stop() == 0
+    rows = clew.rows("SELECT trace_id, count() AS spans FROM spans GROUP BY trace_id")
+    found = {int(row["trace_id"][:8], 16) - 1: row["spans"] for row in rows}
+    assert found == dict.fromkeys(acknowledged, 50)
+
+
+def test_a_disk_that_is_read_only_is_named_at_the_start_and_nothing_is_changed(clew: Any, small_disk: Path, serve: Start) -> None:
+    assert serve().stop() == 0
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    _, said = clew.run("serve", "--port", str(free_ports(1)[0]), code=1)
+    assert "Read-only file system" in said
+    assert said.count("\n") == 1
+    subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+    assert serve().stop() == 0
+
+
+def test_a_user_deletes_backs_up_restores_and_prunes_while_it_serves(
+    clew: Any, serve: Start, make_request: Any, until: Until, tmp_path: Path, command_line: Any
+) -> None:
+    import httpx
+
+    server = serve()
+    for number in range(4):
+        assert httpx.post(f"{server.url}/v1/traces", content=make_request(number, 5), headers=JSON, timeout=60).status_code == 200
+    run = f"{1:08x}{0:024x}"
+    _, said = clew.run("delete", "run", run, code=2)
+    assert "would delete 1 run, 5 spans, 0 log records, 4 pieces of content; give --yes" in said
+    assert clew.json("delete", "run", run[:8], "--dry-run")["spans"] == 5
+    assert clew.run("delete", "run", run, "--yes")[0] == "Deleted 1 run, 5 spans, 0 log records, 4 pieces of content.\n"
+    assert clew.run("delete", "run", run, "--yes")[0] == "There is nothing to delete.\n"
+    asked = {"filter": f"run:{2:08x}*", "dry_run": True}
+    counted = httpx.post(f"{server.url}/api/v1/delete", json=asked, timeout=60).json()
+    assert counted == {"runs": 1, "spans": 5, "logs": 0, "payloads": 4, "done": False}
+    deleted = httpx.delete(f"{server.url}/api/v1/runs/{2:08x}{0:024x}", timeout=60)
+    assert (deleted.status_code, deleted.json()) == (200, counted | {"done": True})
+    assert httpx.delete(f"{server.url}/api/v1/sessions/none", timeout=60).json()["runs"] == 0
+    assert httpx.post(f"{server.url}/api/v1/delete", json={"filter": ""}, timeout=60).status_code == 400
+    made = clew.json("backup", tmp_path / "b.tar")
+    assert made["files"] > 20
+    assert "there is something already" in clew.run("backup", tmp_path / "b.tar", code=1)[1]
+    assert clew.run("prune")[0] == "Nothing is old enough to go.\n"
+    stats = server.stats()
+    assert (stats["stored"], stats["removed"]) == (20, {"traces": {"deleted": 10}})
+    assert stats["retention"]["traces_days"] == 30
+    until(lambda: server.stats()["retention"]["pruned_ns"], "retention to have run")
+    shown = clew.json("doctor", env={"CLEW_RETENTION_BITES": "1"})["findings"]
+    assert [one["advice"] for one in shown if one["subject"] == "settings"] == ["did you mean CLEW_RETENTION_BYTES?"]
+    assert any(one["subject"] == "kept" and one["text"].startswith("traces 30 days") for one in shown)
+    restored = command_line(tmp_path / "new")
+    assert "Restored" in restored.run("restore", tmp_path / "b.tar")[0]
+    assert "is not empty" in clew.run("restore", tmp_path / "b.tar", code=1)[1]
+    query = "SELECT trace_id, span_id, input_tokens FROM spans ORDER BY 1, 2"
+    assert restored.rows(query) == clew.rows(query)
+    restored.stop_owner()
+
+
 def test_a_command_with_other_prices_names_the_server(clew: Any, serve: Start, tmp_path: Path) -> None:
     server = serve()
     prices = tmp_path / "other.toml"

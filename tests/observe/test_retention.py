@@ -47,7 +47,7 @@ def point(time_s: int) -> dict[str, Any]:
 def test_every_table_that_keeps_records_is_partitioned_by_day_and_known_to_retention() -> None:
     partitioned: set[str] = set()
     undated: set[str] = set()
-    for name, _, statements in schema.files():
+    for _, _, statements in schema.files():
         for statement in statements:
             if "MergeTree" in statement:
                 table = re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", statement)[0]

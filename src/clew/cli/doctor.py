@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
+from clew import settings
 from clew.cli import figures, invocation
 from clew.cli.terminal import Cell, Page, safe
 from clew.errors import ClewError, MissingExtra
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from clew.observe.ingest.collector import Stats
     from clew.observe.query.health import Health
 
+MOST_LINES = 20
+"""Lines of the collector's account that are written out."""
 LEAST_FREE_BYTES = 256 << 20
 """Free space below which the store cannot merge its parts any more."""
 
@@ -41,7 +46,7 @@ def command(as_json: bool) -> int:
     The exit code is 1 when something is wrong.
     """
     directory = invocation.data_dir()
-    findings = [_python(), *_disk(directory)]
+    findings = [_python(), *_settings(), *_disk(directory, settings.get("log_bytes")), *_damaged(directory)]
     state: Health | None = None
     account: Stats | None = None
     try:
@@ -58,7 +63,7 @@ def command(as_json: bool) -> int:
             state = client.ask(HEALTH)
             findings += examine(state)
             account = client.ask(COLLECTED)
-            findings += received(account)
+            findings += [*received(account), *waiting(account, directory, served=bool(client.owner.url)), *kept(account)]
     except (ClewError, OSError) as error:
         findings.append(Finding("wrong", "packages" if isinstance(error, MissingExtra) else "store", str(error)))
     page = invocation.page()
@@ -73,7 +78,31 @@ def _python() -> Finding:
     return Finding("ok", "python", f"{sys.version.split()[0]}, {sys.platform}")
 
 
-def _disk(directory: Path) -> list[Finding]:
+def _settings() -> list[Finding]:
+    """Misspelt settings do nothing, in silence."""
+    found = []
+    for name in settings.unknown():
+        near = get_close_matches(name, [variable for setting in settings.TABLE for variable in setting.variables], n=1)
+        advice = f"did you mean {near[0]}?" if near else "docs/settings.md has those that there are"
+        found.append(Finding("note", "settings", f"{name} is no setting", advice))
+    return found
+
+
+def _damaged(directory: Path) -> list[Finding]:
+    """Parts of the tables that the engine found broken, and pieces of the collector's log that cannot be read."""
+    parts = [path for path in directory.glob("store/store/*/*/detached/*") if path.name.startswith(("broken", "unexpected"))]
+    pieces = list(directory.glob("quarantine/*.damaged"))
+    found = []
+    if parts:
+        text = f"the engine set {figures.plural(len(parts), 'damaged part')} of its tables aside, such as {parts[0]}"
+        found.append(Finding("wrong", "damaged", text, "restore a backup, or import again what is missing, then delete them"))
+    if pieces:
+        text = f"{figures.plural(len(pieces), 'piece')} of the collector's log could not be read, such as {pieces[0]}"
+        found.append(Finding("wrong", "damaged", text, "ask their senders to send again, then delete them"))
+    return found
+
+
+def _disk(directory: Path, log_bytes: int = 0) -> list[Finding]:
     there = next(path for path in (directory, *directory.parents) if path.exists())
     if not there.is_dir():
         return [Finding("wrong", "data directory", f"{there} is not a directory", "name another one with --data-dir or CLEW_DATA_DIR")]
@@ -84,7 +113,44 @@ def _disk(directory: Path) -> list[Finding]:
     text = f"{directory}{state}, {figures.size(free)} free"
     if free < LEAST_FREE_BYTES:
         return [Finding("wrong", "data directory", text, "make room: programs cannot record and the store cannot take records in")]
+    if free < log_bytes:
+        advice = "make room, or lower CLEW_LOG_BYTES: on a full disk clew serve answers 503 and takes nothing more"
+        return [Finding("note", "data directory", f"{text}, less than the collector's log may take ({figures.size(log_bytes)})", advice)]
     return [Finding("ok", "data directory", text)]
+
+
+def waiting(account: Stats, directory: Path, *, served: bool) -> list[Finding]:
+    """What lies in the collector's log."""
+    if served:
+        if not account.log_bytes:
+            return []
+        text = f"{figures.size(account.log_bytes)} of {figures.size(account.log_limit_bytes)}, {figures.plural(account.waiting, 'record')} waiting"
+        return [Finding("note" if account.log_bytes > account.log_limit_bytes // 2 else "ok", "log", text)]
+    left = sum(path.stat().st_size for path in directory.glob("wal/*.wal"))
+    if not left:
+        return []
+    return [Finding("note", "log", f"{figures.size(left)} of an earlier server's log may wait", "clew serve stores it when it starts")]
+
+
+def kept(account: Stats) -> list[Finding]:
+    """How long records are kept, and what went."""
+    found = []
+    if (state := account.retention) is not None:
+        terms = ((state.traces_days, "traces"), (state.logs_days, "logs"), (state.metrics_days, "metrics"))
+        text = ", ".join(f"{signal} {figures.plural(days, 'day') if days else 'for ever'}" for days, signal in terms)
+        if state.cap_bytes:
+            text += f", at most {figures.size(state.cap_bytes)}"
+        if state.oldest:
+            text += f"; oldest: {', '.join(f'{signal} {day}' for signal, day in sorted(state.oldest.items()))}"
+        if not state.pruned_ns:
+            found.append(Finding("ok", "kept", f"{text}; nothing was looked through yet: clew serve does it, or clew prune"))
+        else:
+            found.append(
+                Finding("ok", "kept", f"{text}; looked through {time.strftime('%Y-%m-%d %H:%M', time.localtime(state.pruned_ns / 1e9))}")
+            )
+    for signal, reasons in sorted(account.removed.items()):
+        found.append(Finding("ok", "removed", f"{signal}{_reasons(reasons)}"))
+    return found
 
 
 def examine(health: Health) -> list[Finding]:
@@ -182,6 +248,14 @@ def received(account: Stats) -> list[Finding]:
     text = f"received {account.received:,} = stored {account.stored:,} + rejected {lost:,}{_reasons(account.rejected)} + waiting {account.waiting:,}"
     text += f", from {figures.plural(len({line.sender for line in account.lines}), 'sender')}"
     found = [Finding("note" if lost else "ok", "received", text)]
+    if len(account.lines) > 1:
+        for line in account.lines[:MOST_LINES]:
+            text = (
+                f"{line.signal} of {line.sender}: {line.received:,} = {line.stored:,} + {sum(line.rejected.values()):,} + {line.waiting:,}"
+            )
+            found.append(Finding("note" if line.rejected else "ok", "received", text))
+        if len(account.lines) > MOST_LINES:
+            found.append(Finding("ok", "received", f"{len(account.lines) - MOST_LINES} more in --json and GET /api/v1/stats"))
     if account.refused_requests:
         count = sum(account.refused_requests.values())
         text = f"{figures.plural(count, 'request')} answered with an error{_reasons(account.refused_requests)}; their senders keep them"
