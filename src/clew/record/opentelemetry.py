@@ -17,6 +17,7 @@ from clew.record.context import Remote, Trace, context, own
 from clew.record.errors import describe
 from clew.record.guard import fault
 from clew.record.instrument import Instrument
+from clew.record.limits import pending
 from clew.record.processor import Refused
 from clew.record.span import ERROR, MAX_NAME, OK, Span
 from clew.record.values import text
@@ -183,7 +184,8 @@ class TracerSpan(BridgeSpan):
 class BridgeTracer(trace.Tracer):
     """One instrumentation's tracer; ``scope`` is its name, version and schema as JSON."""
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, scope: str, name: str = "") -> None:
+        self._name = name
         self._instruments = {kind: Instrument(None, otlp_kind=kind.value + 1, scope=scope) for kind in SpanKind}
 
     def start_span(
@@ -207,12 +209,16 @@ class BridgeTracer(trace.Tracer):
                 return trace.NonRecordingSpan(trace.get_current_span(context).get_span_context())
             if start_time is not None:
                 span.started = start_time - span.trace.offset
+            pending.keep(None)
             made = TracerSpan(span, record_exception, set_status_on_exception)
             for link in links or ():
                 made.add_link(link.context, link.attributes)
             return made
-        except Refused:
-            raise
+        except Refused as refusal:
+            if self._name not in pending.guarded:
+                raise
+            pending.keep(refusal)
+            return trace.INVALID_SPAN
         except Exception:
             fault("starting a span")
             return trace.INVALID_SPAN
@@ -260,7 +266,7 @@ class BridgeTracerProvider(trace.TracerProvider):
         attributes: Any = None,
     ) -> trace.Tracer:
         scope = otlp_json.scope(instrumenting_module_name or "", instrumenting_library_version or "", attributes, schema_url or "")
-        return BridgeTracer(scope)
+        return BridgeTracer(scope, instrumenting_module_name or "")
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """As the SDK's provider."""

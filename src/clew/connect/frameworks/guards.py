@@ -48,23 +48,23 @@ def guard(library: str, tracer: str) -> None:
             holder = functools.reduce(getattr, owners, import_module(module))
             found = getattr(holder, name)
             if not hasattr(found, "__clew_guard__"):
-                setattr(holder, name, _guarded(found, "embedding" if "embedding" in name else "llm"))
+                setattr(holder, name, _guarded(found, "embedding" if "embedding" in name else "llm", tracer))
                 pending.guarded.add(tracer)
         except Exception:
             fault(f"guarding {path}")
 
 
-def _guarded(function: Callable[..., Any], kind: Kind) -> Callable[..., Any]:
+def _guarded(function: Callable[..., Any], kind: Kind, tracer: str) -> Callable[..., Any]:
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        _check(kind)
+        _check(kind, tracer)
         return function(*args, **kwargs)
 
     checked.__clew_guard__ = True  # type: ignore[attr-defined]
     return checked
 
 
-def _check(kind: Kind) -> None:
+def _check(kind: Kind, tracer: str) -> None:
     """:raises clew.Refused: a limit does not let the call be made that the current span stands for"""
     refusal = pending.take()
     if refusal is not None:
@@ -76,4 +76,4 @@ def _check(kind: Kind) -> None:
     for processor in recorder.processors:
         late = getattr(processor, "on_told", None)
         if late is not None:
-            late(here.span_id, kind)  # its instrumentation may have wrapped the span itself
+            late(here.span_id, kind, tracer)  # its instrumentation may have wrapped the span itself

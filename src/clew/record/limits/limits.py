@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clew.cost.budgets.verdicts import Verdict
 from clew.errors import Refused
 from clew.model import attributes as names
+from clew.model.kinds import Kind
 from clew.record import propagation, state
 from clew.record.limits import budgets as budget_limits
 from clew.record.limits import loops as loop_limits
@@ -46,18 +47,35 @@ class Limits:
         while self.tree.lost:
             self.budgets.end(self.tree.lost.popleft(), None)
 
+    def on_told(self, span_id: int, kind: Kind, tracer: str) -> None:
+        """A span of a foreign instrumentation, whose start did not tell what it is, stands for a model call that is about to be made.
+
+        :raises Refused: a limit does not let it; the span has failed then
+        """
+        frame = self.tree.find(span_id)
+        span = None if frame is None else frame.span()
+        if frame is None or span is None or frame.kind in reading.MODELS or tracer not in span.instrument.scope:
+            return
+        frame.kind = kind
+        try:
+            self.budgets.start(frame, span)
+        except Refused as refusal:
+            span.fail(refusal).update({names.INPUT_TOKENS: 0, names.OUTPUT_TOKENS: 0, names.COST_USD: 0.0, **refusal.attributes})
+            raise
+
     def on_end(self, span: Span) -> None:
         frame = self.tree.close(span)
         if frame is None:
             return
         if span.instrument.kind is None:  # by now its attributes tell
-            frame.kind = reading.kind(span)
+            told = reading.kind(span)
+            frame.kind = told if told != "other" else frame.kind
         self._act(span, self.budgets.end(frame, span))
         self.loops.end(frame, span, self._runaway())
 
     def hold(self, span: Span, limit: Any) -> None:
         """A limit for all that is inside a span that has just started."""
-        frame = self.tree.find(span)
+        frame = self.tree.find(span.span_id)
         if frame is not None:
             frame.blocks = (*frame.blocks, limit)
 

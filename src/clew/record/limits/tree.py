@@ -122,8 +122,8 @@ class Tree:
             lost.append(open_.pop(next(iter(open_)))[0])
         return frame
 
-    def find(self, span: Span) -> Frame | None:
-        found = self._open.get(span.span_id)
+    def find(self, span_id: int) -> Frame | None:
+        found = self._open.get(span_id)
         return None if found is None else found[0]
 
     def close(self, span: Span) -> Frame | None:
