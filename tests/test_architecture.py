@@ -36,6 +36,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "store": set(),
         "ingest": {"store"},
         "query": {"store"},
+        "resources": {"store", "ingest"},
         "alerts": {"store", "query"},
     },
     "act": {

@@ -93,6 +93,10 @@ def _path(text: str) -> Path:
         raise ValueError(str(error)) from None
 
 
+def _urls(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 def _headers(text: str) -> dict[str, str]:
     pairs = [part.partition("=") for part in text.split(",") if part.strip()]
     if any(not separator for _, separator, _ in pairs):
@@ -122,6 +126,9 @@ TABLE: tuple[Setting, ...] = (
     Setting("langfuse_public_key", ("LANGFUSE_PUBLIC_KEY",), None, str, "Public key of a Langfuse project; without both keys nothing is sent to Langfuse."),
     Setting("langfuse_secret_key", ("LANGFUSE_SECRET_KEY",), None, str, "Its secret key."),
     Setting("langfuse_host", ("LANGFUSE_BASE_URL", "LANGFUSE_HOST"), "https://cloud.langfuse.com", str, "Address of Langfuse."),
+    Setting("resources", ("CLEW_RESOURCES",), False, _flag, "Record what this process uses: CPU, memory, disk I/O."),
+    Setting("resources_s", ("CLEW_RESOURCES_S",), 60.0, _seconds, "Seconds between two measurements of resources; 0 turns those of clew serve off."),
+    Setting("watch", ("CLEW_WATCH",), None, _urls, "Redis and PostgreSQL servers that clew serve measures: URLs, separated by spaces."),
     Setting("prices", ("CLEW_PRICES",), None, _path, "File with price overrides; default: prices.toml in the data directory."),
     Setting("personas", ("CLEW_PERSONAS",), None, _path, "File with personas and their budgets; default: personas.toml in the data directory."),
     Setting("work", ("CLEW_WORK",), None, str, "Name of the piece of work that clew stage and its like report on; default: the project's directory."),

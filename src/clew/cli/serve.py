@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -76,8 +76,11 @@ class Places:
 @click.option("--otlp-http", type=click.IntRange(0, 65535), metavar="N", help="Second port for OTLP/HTTP; 4318 unless given, 0: none.")
 @click.option("--otlp-grpc", type=click.IntRange(0, 65535), metavar="N", help="Port for OTLP/gRPC; 4317 unless given, 0: none.")
 @click.option("--store", metavar="URL", help="ClickHouse server that has the tables, as clickhouse://user:password@host:8123/database.")
+@click.option("--watch", multiple=True, metavar="URL", help="Redis or PostgreSQL server that is measured too; repeatable.")
 @invocation.common
-def command(host: str | None, port: int | None, otlp_http: int | None, otlp_grpc: int | None, store: str | None) -> int:
+def command(
+    host: str | None, port: int | None, otlp_http: int | None, otlp_grpc: int | None, store: str | None, watch: tuple[str, ...]
+) -> int:
     """Receive telemetry from any program, and answer for the data directory, until stopped.
 
     Programs send OTLP over HTTP or gRPC. What programs recorded by Clew write to the spool is taken in as it comes. The other commands
@@ -85,7 +88,7 @@ def command(host: str | None, port: int | None, otlp_http: int | None, otlp_grpc
     """
     places = Places.of_settings(host, port, otlp_http, otlp_grpc)
     require("clew serve")
-    begin(places, ready=lambda: say(places.sentence(store_name(store))), store=store)
+    begin(places, ready=lambda: say(places.sentence(store_name(store))), store=store, watch=watch)
     return 0
 
 
@@ -96,12 +99,13 @@ def store_name(url: str | None = None) -> str:
     return engine_of(settings.get("store", url), invocation.data_dir()).name
 
 
-def begin(places: Places, *, ready: Callable[[], None], store: str | None = None) -> None:
+def begin(places: Places, *, ready: Callable[[], None], store: str | None = None, watch: Sequence[str] = ()) -> None:
     """Serves the data directory of this invocation, as the process that the user started."""
     logging.basicConfig(stream=sys.stderr, format="clew: %(message)s", level=logging.WARNING)
     logging.getLogger("clew").setLevel(logging.INFO)
     os.umask(0o077)
-    serve(invocation.data_dir(), places, ready=ready, store_url=settings.get("store", store))
+    watched = settings.get("watch", watch or None) or ()
+    serve(invocation.data_dir(), places, ready=ready, store_url=settings.get("store", store), watch=watched)
 
 
 def say(text: str) -> None:
@@ -115,20 +119,23 @@ def require(function: str) -> None:
             raise MissingExtra(function, {"grpc": "grpcio", "clickhouse_connect": "clickhouse-connect"}.get(module, module), "server")
 
 
-def serve(data_dir: Path, places: Places, *, ready: Callable[[], None], store_url: str | None = None) -> None:
+def serve(data_dir: Path, places: Places, *, ready: Callable[[], None], store_url: str | None = None, watch: Sequence[str] = ()) -> None:
     """Owns the data directory and serves it until SIGTERM or SIGINT. Runs no user code and never forks.
 
     :param ready: called once requests are answered
     :param store_url: address of the ClickHouse server that has the tables; none: the data directory has them
+    :param watch: URLs of Redis and PostgreSQL servers to measure
     :raises StoreBusy: another process owns the directory; names it
     :raises StoreError: the store cannot be opened
     :raises SettingError: an address cannot be had, or lets other machines in and there is no key
     """
     from clew.cli import address, owner
     from clew.observe.ingest.collector import Collector
+    from clew.observe.resources.databases import Watched
     from clew.server.guard import is_loopback
     from clew.server.keys import Access, Keys
 
+    watched = [Watched(url) for url in watch]
     exposed = not is_loopback(places.host)
     keys = Keys(data_dir)
     if exposed and not keys.all():
@@ -186,6 +193,11 @@ def serve(data_dir: Path, places: Places, *, ready: Callable[[], None], store_ur
         closing.callback(address.remove_socket, data_dir)
         closing.enter_context(_thread("clew-owner", local.serve, local.stop))
         closing.enter_context(_sweeping(store))
+        if every_s := settings.get("resources_s"):
+            from clew.observe.resources.server import ServerResources
+
+            measuring = ServerResources(store, collector, watched, every_s=every_s)
+            closing.enter_context(_thread("clew-resources", measuring.run, measuring.stop))
         closing.enter_context(_pruning(store))
         with _signals(server.stop):
             server.run(listeners)

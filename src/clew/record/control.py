@@ -33,6 +33,8 @@ def init(*, processors: Sequence[Processor] = (), install_opentelemetry: bool = 
         if old is not None:
             old.close()
         state.use(new)
+        if new is not None and new.settings.resources:
+            new.run()
     if install_opentelemetry:
         from clew.record.opentelemetry import install
 

@@ -16,13 +16,13 @@ import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clew import settings as table
 from clew.cost.budgets import places
-from clew.errors import SettingError
+from clew.errors import MissingExtra, SettingError
 from clew.model import attributes as names
 from clew.model.ids import TraceParent, parse_traceparent
 from clew.record import state
@@ -36,6 +36,7 @@ from clew.wire import otlp_json
 
 if TYPE_CHECKING:
     from clew.record.metrics.points import Points
+    from clew.record.resources import OwnResources
     from clew.record.span import Span
     from clew.record.writer import Sink, Writer
 
@@ -62,6 +63,8 @@ class Settings:
     value_bytes: int
     traceparent: str | None
     propagate: bool
+    resources: bool
+    resources_s: float
     budgets: Path | None
     budget_ledger: Path | None
     budget_failure: str
@@ -123,6 +126,11 @@ class Recorder:
         self.resource = otlp_json.resource(resource(settings, self.instance_id))
         self.parent = self.remote(parse_traceparent(settings.traceparent))
         self._points: Points | None = None
+        self._resources: OwnResources | None = None
+        if settings.resources:
+            from clew.record.resources import OwnResources
+
+            self._resources = OwnResources(settings.resources_s)
         self._lock = threading.RLock()
         self._sinks = sinks
         self._threaded = threaded
@@ -202,6 +210,8 @@ class Recorder:
         """Hand what has been measured to the sinks. Called by the writer, in its turn."""
         if self._points is not None and self.writer is not None:
             self._points.write(self.writer.sinks, self.resource, self.wall())
+        if self._resources is not None and self.writer is not None:
+            self._resources.write(self.writer.sinks, self.resource, self.wall(), last=self.closed)
 
     # -- life ---------------------------------------------------------------------------------------------------------------------
 
@@ -281,7 +291,13 @@ def from_settings(given: Mapping[str, Any], processors: Sequence[Processor] = ()
         return None
     from clew.record import process
 
-    recorder = Recorder(settings, processors=processors)
+    try:
+        recorder = Recorder(settings, processors=processors)
+    except MissingExtra:
+        if given:
+            raise
+        fault("measuring resources")
+        recorder = Recorder(replace(settings, resources=False), processors=processors)
     _attach_limits(recorder)
     process.attend()
     process.settle(settings.propagate)

@@ -24,6 +24,7 @@ from clew.server.routes import (
     live,
     logs,
     metrics,
+    resources,
     runs,
     sessions,
     spans,
@@ -38,6 +39,7 @@ ROUTERS: tuple[APIRouter, ...] = tuple(
     for module in (
         health,
         stats,
+        resources,
         runs,
         spans,
         sessions,
