@@ -12,6 +12,9 @@ BIN = $(VENV)/bin
 PIP_INSTALL = -m pip install -qq --disable-pip-version-check --no-input
 EDITABLE = --no-deps --no-build-isolation --editable .
 
+# On every core, and what is slow is shared out again while it runs.
+PARALLEL = -n logical --maxprocesses 4 --dist worksteal
+
 # Tests of the store, which is an extra as a whole; every other test runs without extras too, or says what it needs.
 STORE_TESTS = tests/contract tests/observe tests/server tests/e2e tests/ui
 
@@ -39,12 +42,12 @@ test: test-base test-all
 
 test-base: $(BASE)/.locked
 	@echo "tests without extras"
-	@CLEW_REQUIRE_ALL= $(BASE)/bin/python -m pytest $(addprefix --ignore=,$(STORE_TESTS))
+	@CLEW_REQUIRE_ALL= $(BASE)/bin/python -m pytest $(PARALLEL) $(addprefix --ignore=,$(STORE_TESTS))
 
 test-all: $(VENV)/.locked ui
 	@echo "tests of the UI's parts" && $(BIN)/python web/build.py test
 	@echo "tests with all extras"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(PARALLEL)
 
 check: $(VENV)/.locked
 	@echo "format" && $(BIN)/ruff format --check --quiet .
