@@ -131,6 +131,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("watch", ("CLEW_WATCH",), None, _urls, "Redis and PostgreSQL servers that clew serve measures: URLs, separated by spaces."),
     Setting("prices", ("CLEW_PRICES",), None, _path, "File with price overrides; default: prices.toml in the data directory."),
     Setting("personas", ("CLEW_PERSONAS",), None, _path, "File with personas and their budgets; default: personas.toml in the data directory."),
+    Setting("labels", ("CLEW_LABELS",), {}, _headers, "Whose work this process does, as key=value pairs separated by commas: persona, chatmode, workflow, stage, session, user."),
     Setting("work", ("CLEW_WORK",), None, str, "Name of the piece of work that clew stage and its like report on; default: the project's directory."),
     Setting("work_idle_s", ("CLEW_WORK_IDLE_S",), 43_200.0, _seconds, "Seconds without a report after which such work is given up as lost; 0 for never."),
     Setting("default_price", ("CLEW_DEFAULT_PRICE",), None, _price, "What a model without a price costs, as input/output in USD per million tokens, such as 0.15/0.60; default: it has none."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,7 @@ def test_a_gate_may_be_a_command(clew: Clew) -> None:
     assert ": sh exited with 3\n" in clew("gate", "check", "no", "--advisory", "--", "sh", "-c", "exit 3", code=3)[0]
     assert "could not be checked" in clew("gate", "check", "what", "--", "not-there-at-all", code=127)[0]
     assert list(status(clew)["objections"]) == ["gate s/what"]
-    clew("gate", "check", "what", "--", "sh", "-c", "test -n $TRACEPARENT")
+    clew("gate", "check", "what", "--", "sh", "-c", "test -n $TRACEPARENT && test $CLEW_LABELS = workflow=project,stage=s")
 
 
 def test_what_nobody_ended_is_told_and_lost(clew: Clew) -> None:
@@ -173,9 +174,11 @@ def test_while_recording_is_off_reporting_says_so(clew: Clew, monkeypatch: pytes
 
 def test_a_shell_may_take_up_a_stage(clew: Clew, monkeypatch: pytest.MonkeyPatch) -> None:
     clew("workflows", "start", "w")
-    line, _ = clew("stage", "start", "a", "--export")
-    assert line.startswith("export TRACEPARENT=00-")
-    monkeypatch.setenv("TRACEPARENT", line.strip().partition("=")[2])
+    clew("persona", "switch", "data-scientist", "--chatmode", "deep work")
+    _, *exported = shlex.split(clew("stage", "start", "a", "--export")[0])
+    variables = dict(variable.split("=", 1) for variable in exported)
+    assert variables["CLEW_LABELS"] == "persona=data-scientist,chatmode=deep work,workflow=w,stage=a"
+    monkeypatch.setenv("TRACEPARENT", variables["TRACEPARENT"])
     clew("stage", "start", "b", "--beside")
     clew("stage", "start", "c")
     stages = {stage["name"]: stage for stage in status(clew)["stages"]}

@@ -190,6 +190,8 @@ def test_a_program_of_the_shell_records_within_the_stage(shell: Shell, tmp_path:
     (stage,) = [span for span in found if span["kind"] == "node"]
     (call,) = [span for span in found if span["kind"] == "llm"]
     assert call["parent_span_id"] == stage["span_id"]
+    told = ("clew.persona", "clew.chatmode", "gen_ai.workflow.name", "clew.stage")
+    assert [call["attributes"][name] for name in told] == ["data-scientist", "program", "program", "analyse"], "it is the persona's"
     assert stage["start_ns"] < call["start_ns"] < stage["start_ns"] + stage["duration_ns"]
 
 

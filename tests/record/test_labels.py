@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 
 import pytest
 
@@ -109,3 +110,20 @@ def test_spans_of_foreign_instrumentations_take_them_too() -> None:
 def test_an_unknown_label_is_named() -> None:
     with pytest.raises(TypeError, match="no such label: colour; there are persona, chatmode"):
         labels.put(colour="red")
+
+
+@pytest.mark.parametrize(
+    ("given", "held"),
+    [("persona=tester,stage=build", {"persona": "tester", "stage": "build"}), ("colour=red,persona=", {}), ("nonsense", {})],
+)
+def test_a_process_may_be_started_with_labels(given: str, held: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLEW_LABELS", given)
+    monkeypatch.setattr(labels, "_current", ContextVar("fresh"))
+    labels.inherited.cache_clear()
+    try:
+        assert dict(labels.current()) == held
+        with labels.within(stage="test"):
+            assert dict(labels.current()) == {**held, "stage": "test"}
+        assert dict(labels.current()) == held
+    finally:
+        labels.inherited.cache_clear()

@@ -62,11 +62,12 @@ def fail(name: str, reason: str, stage: str | None, advisory: bool) -> None:
 @_common
 def check(name: str, words: Sequence[str], stage: str | None, advisory: bool) -> int:
     """Run a command: the gate is passed when its exit code is 0, which is this command's too."""
+    from clew.record.instruments.personas.reported import environment
+
     with reporting.reporting() as found:
         gate = found.start_gate(name, stage=stage, required=not advisory)
-    environment = settings.child_environment({"TRACEPARENT": str(gate.traceparent)})
     try:
-        code = subprocess.run(words, env=environment, check=False).returncode
+        code = subprocess.run(words, env=settings.child_environment(environment(gate)), check=False).returncode
         code = 128 - code if code < 0 else code  # as a shell tells of a signal
         result, reason = ("passed", "") if code == 0 else ("failed", f"{words[0]} exited with {code}")
     except OSError as error:

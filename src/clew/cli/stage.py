@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 
 import click
@@ -27,6 +28,7 @@ def command() -> None:
 def start(name: str, persona: str | None, beside: bool, export: bool) -> None:
     """Start a stage of the open run, or of a new one."""
     from clew.record.instruments.personas.profiles import profile
+    from clew.record.instruments.personas.reported import environment
 
     if persona is not None:
         profile(persona, invocation.data_dir())
@@ -36,7 +38,7 @@ def start(name: str, persona: str | None, beside: bool, export: bool) -> None:
         who = persona or found.work.persona
     page = invocation.page()
     if export:
-        page.line(f"export TRACEPARENT={stage.traceparent}")
+        page.line("export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in environment(stage).items()))
     else:
         page.line(f"stage {safe(name)} started{f' by {safe(who)}' if who else ''}")
 

@@ -9,10 +9,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 
+from clew import settings
+from clew.errors import SettingError
 from clew.model import attributes as names
+from clew.record.guard import fault
 
 ATTRIBUTES: Final[Mapping[str, str]] = {
     "persona": names.PERSONA,
@@ -25,12 +29,24 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
 """The labels, and the attributes that carry them."""
 
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
-_current: Final[ContextVar[Mapping[str, str]]] = ContextVar("clew_labels", default=_NONE)
+_current: Final[ContextVar[Mapping[str, str]]] = ContextVar("clew_labels")
+
+
+@cache
+def inherited() -> Mapping[str, str]:
+    """The labels that the process was started with: the setting ``labels``."""
+    try:
+        given: Mapping[str, str] = settings.get("labels")
+    except SettingError:
+        fault("reading the labels of the process")
+        return _NONE
+    return MappingProxyType({name: value for name, value in given.items() if name in ATTRIBUTES and value})
 
 
 def current() -> Mapping[str, str]:
     """The labels that hold here, by keyword."""
-    return _current.get()
+    held = _current.get(None)
+    return inherited() if held is None else held
 
 
 def put(**labels: str | None) -> Token[Mapping[str, str]]:
@@ -41,7 +57,7 @@ def put(**labels: str | None) -> Token[Mapping[str, str]]:
     unknown = labels.keys() - ATTRIBUTES.keys()
     if unknown:
         raise TypeError(f"no such label: {', '.join(sorted(unknown))}; there are {', '.join(ATTRIBUTES)}")
-    held = {**_current.get(), **labels}
+    held = {**current(), **labels}
     return _current.set(MappingProxyType({name: value for name, value in held.items() if value is not None}))
 
 
@@ -78,4 +94,4 @@ class within:
 
 def attributes(given: Mapping[str, Any]) -> dict[str, str]:
     """The labels as attributes, save those that ``given`` has, by attribute or by keyword."""
-    return {ATTRIBUTES[name]: value for name, value in _current.get().items() if ATTRIBUTES[name] not in given and name not in given}
+    return {ATTRIBUTES[name]: value for name, value in current().items() if ATTRIBUTES[name] not in given and name not in given}

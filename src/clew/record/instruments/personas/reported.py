@@ -24,6 +24,7 @@ from clew.model.ids import TraceParent, parse_traceparent
 from clew.record import detached
 from clew.record.detached import Detached
 from clew.record.instruments.personas.profiles import FIRST, profile, profiles
+from clew.record.labels import ATTRIBUTES
 from clew.wire.whole import write_whole
 
 if TYPE_CHECKING:
@@ -78,6 +79,13 @@ class Work:
             names_ = ", ".join(stage.name for stage in self.stages)
             raise ReportError(f"no stage {name!r} is open; {f'open: {names_}' if names_ else f'clew stage start {name} begins it'}")
         return found
+
+
+def environment(span: Detached) -> dict[str, str]:
+    """What programs need to record within a span, as its work: variables of their environment."""
+    held = {label: str(span.attributes.get(name, "")) for label, name in ATTRIBUTES.items()}
+    told = ",".join(f"{label}={value}" for label, value in held.items() if value and "," not in value)
+    return {"TRACEPARENT": str(span.traceparent), **({"CLEW_LABELS": told} if told else {})}
 
 
 @dataclass(frozen=True, slots=True)
