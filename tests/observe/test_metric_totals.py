@@ -140,19 +140,22 @@ def test_a_process_and_the_server_give_the_same_figures_for_any_program(store: S
     with recording() as record:
         taken = 0
 
-        @settings(max_examples=8, deadline=None)
-        @given(st.lists(st.one_of(spans, calls, points), max_size=5), st.booleans())
-        def check(program: list[Callable[[], None]], apart: bool) -> None:
+        @settings(max_examples=6, deadline=None)
+        @given(st.lists(st.one_of(spans, calls, points), min_size=1, max_size=5), st.integers(0, 5))
+        def check(program: list[Callable[[], None]], seen_at: int) -> None:
             nonlocal taken
-            for step in program:
+            for number, step in enumerate(program):
                 step()
-                if apart:
+                if number == seen_at:  # what is open, and what has been measured, goes out in the middle
                     record.flush()
-            lines = record.lines
-            for line in lines[taken:] if apart else [b"".join(lines[taken:])]:
-                take(store, line)
-            taken = len(lines)
+                    taken = send(taken)
+            taken = send(taken)
             assert of_server(store) == shown(live.reading())
+
+        def send(already: int) -> int:
+            lines = record.lines
+            take(store, b"".join(lines[already:]))
+            return len(lines)
 
         check()
         again = of_server(store)
@@ -325,6 +328,16 @@ def test_a_counted_figure_names_its_trace(store: Store, otlp: Any) -> None:
         ]
         assert [(one.trace_id, one.value) for one in series.exemplars.values()] == [(otlp.trace_id(7), 1.0)]
         store.totals = None
+
+
+def test_a_measured_figure_names_its_trace_too(store: Store) -> None:
+    with recording() as record:
+        with clew.tool("wait"):
+            clew.metric("git_lock_wait_duration_seconds").observe(0.3)
+        take(store, b"".join(record.lines))
+        trace_id = record.span("wait").trace_id
+    [(_, series)] = [found for metric, each in reading(store) if metric.name == "git_lock_wait_duration_seconds" for found in each]
+    assert [(one.trace_id, one.value) for one in series.exemplars.values()] == [(trace_id, 0.3)]
 
 
 def test_the_generated_sql_stays_within_what_the_engine_takes() -> None:

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clew.model.catalogue import BY_NAME, CATALOGUE
 from clew.model.catalogue.figures import LEAST_SLOT, Exemplar, Figures, Labels, Series, slot_of
-from clew.model.catalogue.metric import Metric
+from clew.model.catalogue.metric import MODEL_CALL, Metric
 from clew.model.catalogue.own import CORRECTIONS
 from clew.observe.store.figures_sql import COUNTABLE, DERIVED, SPAN, counted, kinds
-from clew.observe.store.points import POINT_COLUMNS
 from clew.observe.store.prices import refresh_prices
 
 if TYPE_CHECKING:
@@ -32,8 +31,6 @@ _BEGUN: Final = "begun"
 _BY_OTEL: Final = {metric.otel: metric for metric in CATALOGUE if metric.otel}
 _POINT: Final = "sipHash64(name, series), sipHash64(name, series, time_ns, start_ns)"
 _CORRECTION: Final = "sipHash64(trace_id), sipHash64(trace_id, span_id, replaced_hash)"
-_EXEMPLAR_COLUMNS: Final = ("exemplar_values", "exemplar_trace_ids", "exemplar_times")
-_EXEMPLARS: Final = "".join([f", {name}" for name in _EXEMPLAR_COLUMNS if name in dict(POINT_COLUMNS)])
 _COLUMNS: Final = (
     *("metric", "labels", "turn", "value", "slots", "counts"),
     *("exemplar_slots", "exemplar_traces", "exemplar_values", "exemplar_times"),
@@ -60,10 +57,11 @@ class Totals:
 
         :param where: a condition on span_records; :param settled: the same on tables that have only the trace's id
         """
-        refresh_prices(self._store)
         known = f"(SELECT trace, span FROM counted_totals WHERE trace IN (SELECT sipHash64(trace_id) FROM span_records WHERE {where}))"
         new = f"{where} AND ({SPAN}) NOT IN {known}"
         found = frozenset([kind for (kind,) in self._store.query(kinds(new)).result_rows])
+        if MODEL_CALL in found:
+            refresh_prices(self._store)
         if found:
             self._add(counted(new, settled, found))
         corrected = f"FROM conflicts FINAL WHERE {settled} AND ({_CORRECTION}) NOT IN {known}"
@@ -120,7 +118,7 @@ class Totals:
     def _add_points(self, where: str) -> None:
         for row in self._store.rows(
             "SELECT name, attributes, scope_name, toString(kind) AS kind, ifNull(value, toFloat64(int_value)) AS value, sum, counts, bounds, zero_count, "
-            f"positive_offset, positive_counts{_EXEMPLARS} "
+            "positive_offset, positive_counts, exemplar_values, exemplar_trace_ids, exemplar_times "
             f"FROM point_records FINAL WHERE {where} AND temporality = 'delta'"
         ):
             metric = _BY_OTEL.get(row["name"]) or BY_NAME.get(row["name"])
@@ -209,7 +207,7 @@ def _slots(metric: Metric, row: dict[str, Any]) -> dict[int, int] | None:
 
 
 def _exemplars(metric: Metric, row: dict[str, Any]) -> Iterable[tuple[int, Exemplar]]:
-    for value, trace_id, time_ns in zip(*(row.get(name, ()) for name in _EXEMPLAR_COLUMNS), strict=True):
+    for value, trace_id, time_ns in zip(row["exemplar_values"], row["exemplar_trace_ids"], row["exemplar_times"], strict=True):
         if trace_id:
             yield slot_of(metric, value) if metric.buckets or metric.quantiles else 0, Exemplar(trace_id, value, time_ns)
 
