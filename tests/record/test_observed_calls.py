@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ import pytest
 
 import clew
 from clew.record import labels, state
-from clew.testing import RecordedSpan, recording
+from clew.testing import RecordedSpan, Recording, recording
 
 ANSWER = {
     "id": "chatcmpl-1",
@@ -91,7 +92,7 @@ def test_a_function_that_hands_on_a_coroutine() -> None:
     async def answer() -> Any:
         return ANSWER
 
-    ask = clew.observe_llm(lambda prompt: answer(), name="chat")
+    ask: Any = clew.observe_llm(lambda prompt: answer(), name="chat")
     with recording() as record:
         assert asyncio.run(_awaited(ask("Hi"))) is ANSWER
     check_whole(record.span("chat"))
@@ -103,7 +104,8 @@ async def _awaited(value: Any) -> Any:
 
 def test_a_generator_is_one_call_and_gives_the_same_pieces() -> None:
     with recording() as record:
-        stream = clew.observe_llm(chunks, model="gpt-4o")("Hi")
+        ask: Any = clew.observe_llm(chunks, model="gpt-4o")
+        stream = ask("Hi")
         record.clock.advance(1.5)
         first = next(stream)
         assert clew.current_span() is None  # the consumer is not inside the call
@@ -260,6 +262,71 @@ def test_another_model_stands_in_and_the_record_says_from_to_and_why() -> None:
         }
     ]
     assert [event["name"] for event in third.events] == []
+    assert fallbacks(record) == {("big", "middle", "rate_limit"): 1, ("middle", "small", "rate_limit"): 1}
+
+
+def fallbacks(record: Recording) -> dict[tuple[str, ...], float]:
+    """What ``llm_fallback_total`` was given."""
+    found: dict[tuple[str, ...], float] = {}
+    for line in record.lines:
+        for resource in json.loads(line).get("resourceMetrics", ()):
+            for metric in resource["scopeMetrics"][0]["metrics"]:
+                if metric["name"] == "llm_fallback_total":
+                    for point in metric["sum"]["dataPoints"]:
+                        labels = {pair["key"]: pair["value"]["stringValue"] for pair in point["attributes"]}
+                        key = tuple(labels[name] for name in ("from_model", "to_model", "reason"))
+                        found[key] = found.get(key, 0) + float(point.get("asDouble", point.get("asInt", 0)))
+    return found
+
+
+@pytest.mark.parametrize("way", ["call", "stream", "async"])
+def test_a_budget_refuses_before_the_call_and_books_what_was_used(way: str) -> None:
+    called = []
+
+    def ask(prompt: str, max_tokens: int = 5) -> Any:
+        called.append(prompt)
+        return ANSWER
+
+    def stream(prompt: str, max_tokens: int = 5) -> Iterator[Any]:
+        called.append(prompt)
+        yield from chunks(prompt)
+
+    async def later(prompt: str, max_tokens: int = 5) -> Any:
+        called.append(prompt)
+        return ANSWER
+
+    ways: dict[str, Any] = {"call": (ask, lambda found: found), "stream": (stream, list), "async": (later, asyncio.run)}
+    function, read = ways[way]
+    llm = clew.ObservableLLM(function, "gpt-4o", fallback=[lambda prompt: "instead"], retries=2)
+    with recording() as record, clew.budget("small", tokens=40, calls=10) as budget:
+        read(llm("Hi"))
+        assert budget.state().spent["tokens"] == 25
+        with pytest.raises(clew.BudgetExceeded):
+            read(llm("Hi, this is too much for what is left"))
+    assert called == ["Hi"]
+    assert [span.attributes.get("error.type") for span in record.spans if span.kind == "llm"] == [None, "budget_exceeded"]
+
+
+def test_a_persona_is_booked_once_whoever_says_so_and_under_its_own_labels() -> None:
+    answer = {**ANSWER, "usage": {"prompt_tokens": 800, "completion_tokens": 50}}
+    with recording() as record:
+        collector = clew.PersonaMetricsCollector()
+        llm = clew.ObservableLLM(lambda prompt: answer, "gpt-4o", metrics=collector, name="ask")
+        collector.switch_persona(None, "backend-engineer", "package-release")
+        llm("Hi")
+        collector.record_token_usage("backend-engineer", "package-release", "gpt-4o", 850)  # the caller says it too
+        assert collector.get_remaining_budget("backend-engineer") == 1150
+
+        async def main() -> None:
+            async with clew.WorkflowTracer("release") as tracer:
+                await tracer.trace_stage("build", "testing-specialist", llm, "Hi")
+
+        asyncio.run(main())
+        assert collector.get_remaining_budget("testing-specialist") == 1500 - 850
+        collector.close()
+    first, second = [span.attributes for span in record.spans if span.kind == "llm"]
+    assert (first["clew.persona"], first["clew.chatmode"]) == ("backend-engineer", "package-release")
+    assert (second["clew.persona"], second["clew.stage"], second["gen_ai.workflow.name"]) == ("testing-specialist", "build", "release")
 
 
 def test_another_function_stands_in_and_the_last_error_is_the_callers() -> None:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
+import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,6 +152,30 @@ def test_pydantic_ai(record: Recording, server: ModelServer) -> None:
     assert tokens(call) == (20, 5)
     assert parents(record, call)[-1] == "ours"
     assert len(parents(record, call)) == 2
+
+
+@pytest.mark.needs("chdb", "clickhouse_connect", "litellm", "openinference.instrumentation.litellm", "openinference.instrumentation.openai")
+def test_calls_that_several_layers_record_are_counted_and_priced_once(record: Recording, server: ModelServer, tmp_path: Path) -> None:
+    import litellm
+
+    clew.instrument("litellm", "openai")
+    ask = clew.observe_llm(litellm.completion)
+    with clew.agent("ours"):
+        for _ in range(3):
+            ask("openai/gpt-4o", messages=MESSAGES, api_base=server.url, api_key="none")
+    assert len(calls(record)) == 9  # ours, LiteLLM's and the client's
+    lines = tmp_path / "spans.jsonl"
+    lines.write_bytes(b"".join(line for line in record.lines if line.startswith(b'{"resourceSpans')))
+    environment = {**os.environ, "CLEW_DATA_DIR": str(tmp_path / "data"), "CLEW_OWNER_LINGER_S": "30"}
+
+    def run(*words: str) -> str:
+        done = subprocess.run([sys.executable, "-m", "clew.cli.main", *words], env=environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run("import", str(lines))
+    total = json.loads(run("cost", "--json"))["total"]
+    assert (total["calls"], total["input_tokens"], total["output_tokens"]) == (3, 60, 15)
 
 
 class TestLlm:

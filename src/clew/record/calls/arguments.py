@@ -41,6 +41,11 @@ class Arguments:
         self._skipped = 1 if positional[:1] in (["self"], ["cls"]) else 0
         self.names = tuple(positional[self._skipped :])
         self._all = frozenset(item.name for item in parameters if item.kind is not item.VAR_POSITIONAL)
+        self._defaults = {
+            item.name: item.default
+            for item in parameters
+            if isinstance(item.default, (str, int, float)) and item.kind is not item.VAR_KEYWORD
+        }
         self.open = not parameters or any(item.kind is item.VAR_KEYWORD for item in parameters)
 
     def takes(self, name: str) -> bool:
@@ -50,7 +55,7 @@ class Arguments:
     def read(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Keywords for the call's span. The first argument is the prompt when none is called so."""
         args = args[self._skipped :]
-        given = {**dict(zip(self.names, args, strict=False)), **kwargs}
+        given = {**self._defaults, **dict(zip(self.names, args, strict=False)), **kwargs}
         nested = [value for name in _NESTED if (value := given.get(name)) is not None]
         found: dict[str, Any] = {}
         for keyword, names in KEYWORDS.items():

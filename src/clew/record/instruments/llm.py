@@ -27,22 +27,25 @@ _USAGE_ATTRIBUTES = {
 }
 
 
+_labels = labels.current
+_enter = Span.__enter__  # without super(): it costs as much again
+
+
 class ModelSpan(Span):
     """A span that uses a model: llm, embedding, agent. It takes the labels that hold where it starts."""
 
     __slots__ = ()
 
     def start(self) -> Self:
-        self._label()
+        if _labels():
+            self.update(labels.attributes(self.given))
         return super().start()
 
     def __enter__(self) -> Self:
-        self._label()
-        return super().__enter__()
-
-    def _label(self) -> None:
-        if labels.current():
+        if _labels():
             self.update(labels.attributes(self.given))
+        _enter(self)
+        return self
 
     def usage(self, usage: Usage | object = None, /, *, source: str = "provider", **tokens: int) -> Self:
         """Tokens used: a ``Usage``, a provider's usage object or response, or keywords named as the fields of ``Usage``.
