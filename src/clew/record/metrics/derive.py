@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clew.model.catalogue import CATALOGUE
 from clew.model.catalogue.figures import Exemplar, Figures, Labels
-from clew.model.catalogue.metric import COST, COST_SOURCE, MODEL_CALL, OVERRIDE, STATUS, Derived, Metric
+from clew.model.catalogue.metric import COST, COST_SOURCE, MODEL_CALL, OVERRIDE, STATUS, Derived, Label, Metric
 from clew.model.kinds import STATUS_CODES
-from clew.model.reading import has_usage, kind_of, number_of, text_of, value_of
+from clew.model.reading import has_usage, kind_of, number_of, text_of
 from clew.record import state
 from clew.record.metrics import live
 
@@ -61,35 +61,35 @@ class Derivation:
 
     def on_start(self, span: Span) -> None:
         found = _Open(span.parent_span_id)
-        for metric, row in ACTIVE.get(_kind(span), ()):
-            attributes = _attributes(span)
-            if _fulfils(row, attributes):
-                labels = _labels(metric, row, attributes, "unset", "")
-                self._figures.add(metric, labels, 1)
-                found.shown.append((metric, labels))
+        rows = ACTIVE.get(_kind(span))
+        if rows:
+            facts = _Facts(span)
+            for metric, row in rows:
+                if facts.fulfil(row):
+                    labels = facts.labels(metric, row)
+                    self._figures.add(metric, labels, 1)
+                    found.shown.append((metric, labels))
         with self._lock:
             self._open[span.span_id] = found
 
     def on_end(self, span: Span) -> None:
-        attributes = _attributes(span)
+        facts = _Facts(span)
         kind = _kind(span)
-        used = has_usage(attributes)
+        used = has_usage(facts.attributes)
         found = self._leave(span, kind, used)
         for metric, labels in found.shown:
             self._figures.add(metric, labels, -1)
         if kind == "llm" and found.has_llm:
             return
-        status = _STATUS[span.status_code]
         called = kind == "llm" or (used and not found.has_usage)
-        cost, source = self._cost(span, attributes) if called else (None, "")
-        exemplar_of = (f"{span.trace.trace_id:032x}", span.ended + span.trace.offset) if span.trace.sampled else None
+        if called:
+            facts.priced(*self._cost(span, facts.attributes))
+        trace_id = f"{span.trace.trace_id:032x}" if span.trace.sampled else ""
+        ended_ns = span.ended + span.trace.offset
         for metric, row in (*ENDED.get(kind, ()), *(ENDED[MODEL_CALL] if called else ())):
-            if not _fulfils(row, attributes):
-                continue
-            value = _figure(metric, row, attributes, span, cost)
-            if value is not None:
-                exemplar = Exemplar(exemplar_of[0], value, exemplar_of[1]) if exemplar_of else None
-                self._figures.add(metric, _labels(metric, row, attributes, status, source), value, exemplar)
+            if facts.fulfil(row) and (value := _figure(metric, row, facts, span)) is not None:
+                exemplar = Exemplar(trace_id, value, ended_ns) if trace_id else None
+                self._figures.add(metric, facts.labels(metric, row), value, exemplar)
 
     def _leave(self, span: Span, kind: str, used: bool) -> _Open:
         """The span is no longer open; those it is in learn what it was."""
@@ -115,44 +115,66 @@ def _kind(span: Span) -> str:
     return span.instrument.kind or kind_of(span.attributes)
 
 
-def _attributes(span: Span) -> dict[str, Any]:
-    return {**span.instrument.fixed, **span.attributes}
+class _Facts:
+    """What a span says, looked up once however many metrics ask."""
+
+    __slots__ = ("_labels", "_numbers", "_texts", "attributes")
+
+    def __init__(self, span: Span) -> None:
+        self.attributes: dict[str, Any] = {**span.instrument.fixed, **span.attributes}
+        self._texts: dict[str, str] = {STATUS: _STATUS[span.status_code] if span.ended else "unset"}
+        self._numbers: dict[str, float | None] = {}
+        self._labels: dict[int, str] = {}
+
+    def priced(self, cost: float | None, source: str) -> None:
+        self._numbers[COST] = cost
+        self._texts[COST_SOURCE] = source
+
+    def text(self, name: str) -> str:
+        found = self._texts.get(name)
+        if found is None:
+            found = self._texts[name] = text_of(self.attributes, name)
+        return found
+
+    def number(self, name: str) -> float | None:
+        if name not in self._numbers:
+            self._numbers[name] = number_of(self.attributes, name)
+        return self._numbers[name]
+
+    def fulfil(self, row: Derived) -> bool:
+        for name, values in row.where.items():
+            text = self.text(name)
+            if not text or (values and text not in values):
+                return False
+        return not row.unless or all([self.text(name) not in values for name, values in row.unless.items()])
+
+    def labels(self, metric: Metric, row: Derived) -> Labels:
+        if not row.const:
+            return tuple([self._label(label) for label in metric.labels])
+        return tuple([row.const[label.name] if label.name in row.const else self._label(label) for label in metric.labels])
+
+    def _label(self, label: Label) -> str:
+        known = self._labels.get(id(label))  # rows share their labels
+        if known is None:
+            known = label.default
+            for name in label.of:
+                text = self.text(name)
+                if text and (shown := label.read(text)) is not None:
+                    known = shown
+                    break
+            self._labels[id(label)] = known
+        return known
 
 
-def _fulfils(row: Derived, attributes: Mapping[str, Any]) -> bool:
-    for name, values in row.where.items():
-        text = text_of(attributes, name)
-        if not text or (values and text not in values):
-            return False
-    return not any(text_of(attributes, name) in values for name, values in row.unless.items())
-
-
-def _labels(metric: Metric, row: Derived, attributes: Mapping[str, Any], status: str, source: str) -> Labels:
-    given = {STATUS: status, COST_SOURCE: source}
-    labels = []
-    for label in metric.labels:
-        value = row.const.get(label.name)
-        for name in () if value is not None else label.of:
-            text = given[name] if name in given else text_of(attributes, name)
-            value = label.read(text) if text else None
-            if value is not None:
-                break
-        labels.append(label.default if value is None else value)
-    return tuple(labels)
-
-
-def _figure(metric: Metric, row: Derived, attributes: Mapping[str, Any], span: Span, cost: float | None) -> float | None:
+def _figure(metric: Metric, row: Derived, facts: _Facts, span: Span) -> float | None:
     """The figure that the span gives; None when it has none."""
     if row.take == "count":
         return 1.0
-    if row.attribute is None:
-        told = value_of(attributes, OVERRIDE + metric.name)
-        if told is not None:
-            return float(told)
+    if row.attribute is None and (told := facts.attributes.get(OVERRIDE + metric.name)) is not None:
+        return float(told)
     if row.take == "duration":
         return (span.ended - span.started) / 1e9 * row.scale
-    numbers = [cost if name == COST else number_of(attributes, name) for name in row.attributes]
-    known = [number for number in numbers if number is not None]
+    known = [number for name in row.attributes if (number := facts.number(name)) is not None]
     return sum(known) * row.scale if known else None
 
 
