@@ -1,4 +1,5 @@
-"""The HTTP server: uvicorn on open sockets, with the bounds that it lacks: on heads, on slow and idle connections, on their number."""
+"""The HTTP server: uvicorn on open sockets, with the bounds that it lacks: on heads, on slow senders and readers, on idle connections, on their
+number."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ GRACE_S = 10
 class Bounds:
     connections: int
     head_s: float
-    """Longest time from the first byte of a request, or from opening a connection, to the end of the head."""
+    """Longest time from the first byte of a request, or from opening a connection, to the end of the head; and longest time in which a reader
+    may take nothing of an answer that waits for it."""
     idle_s: float
 
 
@@ -60,6 +62,7 @@ class _Connection(HttpToolsProtocol):
     bounds: Bounds
     _head_bytes = 0
     _waiting: asyncio.TimerHandle | None = None
+    _reading: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -70,7 +73,29 @@ class _Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self.resume_writing()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Called when an answer waits for its reader."""
+        self.flow.pause_writing()
+        self._expect_reading(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+        self.flow.resume_writing()
+
+    def _expect_reading(self, before: int) -> None:
+        def look() -> None:
+            left = self.transport.get_write_buffer_size()
+            if left < before:
+                self._expect_reading(left)
+            else:
+                self.transport.abort()  # what waited for it is memory
+
+        self._reading = self.loop.call_later(self.bounds.head_s, look)
 
     def data_received(self, data: bytes) -> None:
         if self._waiting is None and (self.cycle is None or self.cycle.response_complete):
