@@ -57,7 +57,7 @@ check: $(VENV)/.locked
 	@echo "docs, architecture" && $(BIN)/python -m pytest tests/test_*.py
 
 bench: $(VENV)/.locked-bench
-	@for script in recorder budgets ingest serve workflow; do echo "benchmarks/$$script.py" && $(BIN)/python benchmarks/$$script.py || exit 1; done
+	@for script in recorder instruments budgets model_calls ingest serve workflow; do echo "benchmarks/$$script.py" && $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 setup: $(VENV)/.locked $(BASE)/.locked
 

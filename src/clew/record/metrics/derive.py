@@ -146,7 +146,7 @@ class _Facts:
             text = self.text(name)
             if not text or (values and text not in values):
                 return False
-        return not row.unless or all([self.text(name) not in values for name, values in row.unless.items()])
+        return not row.unless or all(self.text(name) not in values for name, values in row.unless.items())
 
     def labels(self, metric: Metric, row: Derived) -> Labels:
         if not row.const:
