@@ -308,6 +308,8 @@ def instrumentor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         installed = False
     if not installed:
         pytest.skip(f"not applicable: {module} is not installed")
+    semconv = importlib.import_module("opentelemetry.instrumentation._semconv")
+    monkeypatch.setattr(semconv._OpenTelemetrySemanticConventionStability, "_initialized", False)  # it reads the environment once
     found = importlib.import_module(module).OpenAIInstrumentor()
     found.instrument(tracer_provider=clew.tracer_provider())
     yield request.param
