@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from clew.cli.main import main, run
-from clew.record import state
+from clew.record import detached, state
 from clew.record.metrics import live
 
 Clew = Callable[..., tuple[str, str]]
@@ -158,6 +158,23 @@ def test_each_project_has_its_own_run_and_clew_work_names_another(clew: Clew, tm
     clew("workflows", "start", "there")
     monkeypatch.chdir(below)
     assert (status(clew)["work"], status(clew)["run"]["name"]) == ("nightly", "there")
+
+
+def test_a_command_that_dies_between_keeping_and_recording_leaves_a_stage_that_can_be_ended(
+    clew: Clew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    clew("workflows", "start", "w")
+    with monkeypatch.context() as patch:
+        patch.setattr(detached, "start", dies)
+        clew("stage", "start", "a", code=130)
+    assert clew("stage", "end", "a")[0].startswith("stage a ended after ")
+    with monkeypatch.context() as patch:
+        patch.setattr(detached, "end", dies)
+        clew("workflows", "end", code=130)
+    assert "run w ended well" in clew("workflows", "end")[0]
 
 
 def test_a_damaged_file_is_named(clew: Clew, data_dir: Path) -> None:
