@@ -79,7 +79,7 @@ def write(editors: Sequence[str], names: Sequence[str], directory: Path, force: 
         raise click.UsageError("which editor? --for augment, cline, copilot, claude or cursor")
     if not directory.is_dir():
         raise click.UsageError(f"{directory} is not a directory; name the project's with --dir")
-    page, kept = invocation.page(), 0
+    lines, kept = [], 0
     for editor in _editors(editors):
         for workflow in _workflows(names):
             path = files.place(workflow, EDITORS[editor], directory)
@@ -87,7 +87,8 @@ def write(editors: Sequence[str], names: Sequence[str], directory: Path, force: 
             kept += outcome == "kept"
             invoked = EDITORS[editor].invoked.format(name=workflow.name)
             more = "; it was edited, --force writes over it" if outcome == "kept" else f"; in {EDITORS[editor].title}: {invoked}"
-            page.line(f"{outcome:9} {safe(str(path))}{more}")
+            lines.append(f"{outcome:9} {safe(str(path))}{more}")
+    invocation.page().lines(lines)  # when all is written: a reader may close the pipe
     return FAILED if kept else DONE
 
 
