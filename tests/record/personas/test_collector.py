@@ -255,3 +255,19 @@ def test_personas_of_several_tasks_keep_their_model_calls_apart(figures: Figures
     with recording():
         asyncio.run(both())
     assert figures("hypertool_persona_tokens_used_total") == {(BACKEND, "", "gpt-4"): 10, (TESTING, "", "gpt-4"): 10}
+
+
+@pytest.mark.needs("opentelemetry")
+def test_calls_that_another_instrumentation_records_are_the_personas_in_its_dialect_too(figures: Figures) -> None:
+    with recording():
+        collector = PersonaMetricsCollector()
+        collector.switch_persona(None, BACKEND, "x")
+        span = clew.tracer_provider().get_tracer("openinference").start_span("chat")
+        span.set_attributes({"openinference.span.kind": "LLM", "llm.model_name": "gpt-4"})
+        span.set_attributes({"llm.token_count.prompt": 300, "llm.token_count.completion": 50})
+        span.end()
+        assert collector.get_remaining_budget(BACKEND) == 1650
+        collector.record_token_usage(BACKEND, "x", "gpt-4", 350)
+        assert collector.get_remaining_budget(BACKEND) == 1650, "said already"
+        collector.close()
+    assert figures("hypertool_persona_tokens_used_total") == {(BACKEND, "x", "gpt-4"): 350}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from clew.model import attributes as names
 from clew.record import state
 from clew.record.instruments.personas import stage
+from clew.record.limits import reading
 
 if TYPE_CHECKING:
     from clew.record.span import Span
@@ -73,24 +74,33 @@ class Carried:
             if here is not None:
                 here.gate_ended(span.attributes.get(names.GATE_RESULT, "failed" if span.status_code == 2 else "passed") == "passed")
             return
-        attributes = span.attributes
-        found = [attributes[name] for name in (names.INPUT_TOKENS, names.OUTPUT_TOKENS) if name in attributes]
-        persona = attributes.get(names.PERSONA)
+        tokens = _tokens(span)
+        if tokens is None and reading.kind(span) != "llm" and span.span_id not in self._covered:  # most spans
+            return
+        persona = reading.text(span, "persona") or ""
         with self._lock:
             covered = span.span_id in self._covered
-            if covered or found:
+            if covered or tokens is not None:
                 self._covered.discard(span.span_id)
                 if span.parent_span_id and not span.local_root:
                     self._covered.add(span.parent_span_id)
-            if not covered and found and persona:
-                usage = Usage(persona, str(attributes.get(names.REQUEST_MODEL, "")), str(attributes.get(names.RESPONSE_MODEL, "")))
-                self._tokens[usage] += sum(found)
-            elif span.kind != "llm":
-                return
+            carried = 0 if covered or tokens is None else tokens
+            if persona and carried:
+                self._tokens[Usage(persona, reading.text(span, "request_model") or "", reading.text(span, "response_model") or "")] += (
+                    carried
+                )
             listeners = list(self._listeners)
         booked: set[str] = set()
         for listener in listeners:
-            listener.call_ended(span.span_id, persona or "", 0 if covered else sum(found), booked)
+            listener.call_ended(span.span_id, persona, carried, booked)
+
+
+def _tokens(span: Span) -> int | None:
+    """Input and output, in any dialect; None when the span has no usage."""
+    if span.instrument.kind is not None and names.INPUT_TOKENS not in span.given and names.OUTPUT_TOKENS not in span.given:
+        return None
+    used = reading.usage(span)
+    return None if used is None else (used.input_tokens or 0) + (used.output_tokens or 0)
 
 
 CARRIED: Final = Carried()
