@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 
@@ -118,7 +119,9 @@ def test_an_unknown_label_is_named() -> None:
 )
 def test_a_process_may_be_started_with_labels(given: str, held: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLEW_LABELS", given)
-    monkeypatch.setattr(labels, "_current", ContextVar("fresh"))
+    fresh: ContextVar[Mapping[str, str]] = ContextVar("fresh")
+    monkeypatch.setattr(labels, "_current", fresh)
+    monkeypatch.setattr(labels, "held", fresh.get)
     labels.inherited.cache_clear()
     try:
         assert dict(labels.current()) == held

@@ -47,7 +47,7 @@ def error_type(error: BaseException) -> str:
     if isinstance(error, Refused):  # by a limit: the call was not made
         return error.error_type
     class_names = {kind.__name__ for kind in type(error).__mro__}
-    status, codes = _status(error), _codes(error)
+    status, codes = http_status(error), _codes(error)
     if status == 429 or class_names & _RATE_LIMIT or codes & _RATE_LIMIT_CODES:
         return "rate_limit"
     if isinstance(error, TimeoutError) or class_names & _TIMEOUT or status in (408, 504) or codes & _TIMEOUT_CODES:
@@ -55,7 +55,7 @@ def error_type(error: BaseException) -> str:
     return type(error).__qualname__
 
 
-def _status(error: BaseException) -> int | None:
+def http_status(error: BaseException) -> int | None:
     """The HTTP status that a client library put on its exception."""
     response = getattr(error, "response", None)
     if isinstance(response, Mapping):  # botocore

@@ -43,10 +43,14 @@ def inherited() -> Mapping[str, str]:
     return MappingProxyType({name: value for name, value in given.items() if name in ATTRIBUTES and value})
 
 
+held: Final = _current.get
+"""``held(None)``: the labels that were put here; None: none were, and those of the process hold."""
+
+
 def current() -> Mapping[str, str]:
     """The labels that hold here, by keyword."""
-    held = _current.get(None)
-    return inherited() if held is None else held
+    found = held(None)
+    return inherited() if found is None else found
 
 
 def put(**labels: str | None) -> Token[Mapping[str, str]]:
@@ -57,8 +61,8 @@ def put(**labels: str | None) -> Token[Mapping[str, str]]:
     unknown = labels.keys() - ATTRIBUTES.keys()
     if unknown:
         raise TypeError(f"no such label: {', '.join(sorted(unknown))}; there are {', '.join(ATTRIBUTES)}")
-    held = {**current(), **labels}
-    return _current.set(MappingProxyType({name: value for name, value in held.items() if value is not None}))
+    whole = {**current(), **labels}
+    return _current.set(MappingProxyType({name: value for name, value in whole.items() if value is not None}))
 
 
 def restore(token: Token[Mapping[str, str]]) -> None:

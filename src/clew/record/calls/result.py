@@ -10,6 +10,7 @@ from clew.errors import MissingExtra
 from clew.model import attributes as names
 from clew.model.usage import Usage, reported_cost
 from clew.record.calls.assembly import member
+from clew.record.errors import http_status
 from clew.record.instruments import responses
 from clew.record.span import Span
 
@@ -30,13 +31,17 @@ def from_cache(result: Any) -> bool:
 
 
 def spent(span: Span, error: BaseException) -> None:
-    """Record what a failed call used, where its exception carries the answer that was paid for."""
+    """Record what a failed call used: the answer that its exception carries, and nothing where the provider refused the request (4xx): it was not worked
+    on. After any other failure nobody knows."""
     if names.INPUT_TOKENS in span.attributes or names.OUTPUT_TOKENS in span.attributes:
         return
     for holder in (member(error, "completion"), member(error, "usage"), member(error, "body")):
         if holder is not None and Usage.from_provider(holder) is not None:
             span.response(holder) if holder is not member(error, "usage") else span.usage(holder)  # type: ignore[attr-defined]
             return
+    status = http_status(error)
+    if status is not None and 400 <= status < 500 and status != 408 and names.RESPONSE_FIRST_CHUNK not in span.attributes:
+        span.usage(input_tokens=0, output_tokens=0)  # type: ignore[attr-defined]
 
 
 def text_of(result: Any) -> str:

@@ -27,7 +27,8 @@ _USAGE_ATTRIBUTES = {
 }
 
 
-_labels = labels.current
+# What every model span asks, found by measuring: each call in between costs a tenth of a microsecond.
+_held, _inherited = labels.held, labels.inherited
 _enter = Span.__enter__  # without super(): it costs as much again
 
 
@@ -37,12 +38,12 @@ class ModelSpan(Span):
     __slots__ = ()
 
     def start(self) -> Self:
-        if _labels():
+        if _held(None) or _inherited():
             self.update(labels.attributes(self.given))
         return super().start()
 
     def __enter__(self) -> Self:
-        if _labels():
+        if _held(None) or _inherited():
             self.update(labels.attributes(self.given))
         _enter(self)
         return self
