@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 
 from clew.errors import FilterError
 from clew.observe.ingest.batch import Batch, Numbered
-from clew.observe.query import aggregates, costs
+from clew.observe.query import aggregates, completion, costs
 from clew.observe.query.aggregates import aggregate, profiles
+from clew.observe.query.completion import Suggestion
 from clew.observe.store import rollups
 from clew.observe.store.prices import refresh_prices
 from clew.observe.store.settle import settle, touch
@@ -42,9 +43,14 @@ def test_a_store_gets_rollups_when_it_is_large_enough_and_goes_on_where_it_was_b
         assert rollups.roll(store, stop=lambda: next(asked))
     assert rollups.progress(store) == (6, 4)
     assert tokens(store, "program")[0] == tokens(store, "program")[1]
-    assert not rollups.roll(store)
+    assert rollups.roll(store)  # an hour waits until nothing happens in it
     assert rollups.progress(store) == (6, 0)
-    assert store.value("SELECT uniqExact(at) FROM rollups") == 6
+    assert store.pairs("SELECT level, uniqExact(at) FROM rollups GROUP BY level") == {"minute": 6}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rollups, "HOUR_QUIET_S", 0.0)
+        assert not rollups.roll(store)
+    assert store.pairs("SELECT level, sum(spans) FROM rollups GROUP BY level") == dict.fromkeys(("minute", *rollups.HOURLY), 6)
+    assert [(row.key, row.spans) for row in aggregate(store, by="model").rows] == [("flat", 6)]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +59,8 @@ def rolling(tmp_path_factory: pytest.TempPathFactory, made: Path) -> Iterator[St
     path = tmp_path_factory.mktemp("rolling") / "data"
     shutil.copytree(made, path, symlinks=True)
     (path / "prices.toml").write_text(PRICES)
-    with Store.open(path) as opened:
+    with Store.open(path) as opened, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rollups, "HOUR_QUIET_S", 0.0)
         opened.roll_from = 0
         rollups.roll(opened)
         assert rollups.progress(opened) == (0, 0)
@@ -298,7 +305,9 @@ def test_spans_that_are_deleted_leave_the_rollups(rolling: Store, otlp: Any) -> 
         assert tokens(rolling, "deleted") == ({minute(otlp, 2): 10},) * 2
         rolled_up(rolling)
     assert tokens(rolling, "deleted") == ({minute(otlp, 2): 10},) * 2
-    assert rolling.value("SELECT groupArray(at) FROM rollups WHERE service = 'deleted'") == [minute(otlp, 2) // 60_000_000_000]
+    assert rolling.value("SELECT groupArray(at) FROM rollups WHERE level = 'minute' AND service = 'deleted'") == [
+        minute(otlp, 2) // 60_000_000_000
+    ]
 
 
 def test_an_answer_is_right_while_minutes_are_written_and_when_that_is_broken_off(
@@ -319,7 +328,9 @@ def test_an_answer_is_right_while_minutes_are_written_and_when_that_is_broken_of
     with pytest.raises(KeyboardInterrupt):
         rollups.roll(rolling)
     monkeypatch.undo()
-    assert rolling.value("SELECT count() FROM rollups WHERE service = 'killed'") > 1  # the rows are there, and do not count
+    assert (
+        rolling.value("SELECT count() FROM rollups WHERE level = 'minute' AND service = 'killed'") > 1
+    )  # the rows are there, and do not count
     for _ in range(2):
         assert tokens(rolling, "killed") == ({minute(otlp, 1): 20},) * 2
         rolled_up(rolling)
@@ -369,6 +380,15 @@ def test_percentiles_are_within_one_percent_of_their_place(rolling: Store, otlp:
     for level, value in ((0.5, found.p50_ns), (0.95, found.p95_ns), (0.99, found.p99_ns)):
         assert value is not None
         assert bisect(durations, value) / len(durations) == pytest.approx(level, abs=0.01)
+
+
+def test_completion_counts_what_is_rolled_up_however_old(rolling: Store, otlp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completion, "RECENT", 1)
+    spans = [otlp.span(n, 3000, 0, TOOL | {"gen_ai.tool.name": f"drill-{n % 2}"}, **at(otlp, 60 * n)) for n in range(5)]
+    insert(rolling, otlp, spans, **{"service.name": "workshop"})
+    rolled_up(rolling)
+    assert completion.values(rolling, "tool", "DRILL").suggestions == [Suggestion("drill-0", 3), Suggestion("drill-1", 2)]
+    assert completion.values(rolling, "service", "works", of="runs").suggestions == [Suggestion("workshop", 5)]
 
 
 @pytest.mark.parametrize("wrong", ["start:>yesteryear", "since:1x", "status:bad", "nothing:5", "agent:>5"])

@@ -1,7 +1,7 @@
 -- Figures of the spans that start in a minute (or an hour) and agree in their labels, written whole: of a minute the rows of its latest writing count.
 -- Made once a store is large enough.
 CREATE TABLE IF NOT EXISTS rollups  (
-    level Enum8('minute' = 0, 'hour' = 1),
+    level Enum8('minute' = 0, 'hour' = 1, 'hour by model' = 2, 'hour by agent' = 3, 'hour by service' = 4, 'hour by tool' = 5, 'hour by error' = 6, 'hour by workflow' = 7, 'hour by operation' = 8),
     at UInt32,
     rolled_ns UInt64,
     service LowCardinality(String),

@@ -13,7 +13,7 @@ from clew.errors import QueryError
 from clew.observe.query.filter import parse
 from clew.observe.query.filter_sql import Condition
 from clew.observe.query.filter_values import duration_ns
-from clew.observe.query.rolled import Rolled, rolled
+from clew.observe.query.rolled import HOUR_NS, Rolled, rolled
 from clew.observe.query.rolled import figures as figures_of
 from clew.observe.query.search import DURATION, FIELDS, condition_of
 from clew.observe.query.window import FOREVER, SPANS_WITHIN, TRACES_WITHIN, Window, window
@@ -170,7 +170,7 @@ def _of_spans(store: Store, text: str, by: str, now: datetime) -> _Source:
 def _of_rollups(store: Store, text: str, by: str, bucket_ns: int | None, now: datetime) -> _Source | None:
     if by and by not in LABELS:
         return None
-    rows = rolled(store, text, now, bucket_ns=bucket_ns or MINUTE_NS)
+    rows = rolled(store, text, now, by=(by,) if by else (), bucket_ns=bucket_ns or HOUR_NS)
     if rows is None:
         return None
     key = f"toString({by})" if by else "''"
@@ -222,7 +222,7 @@ def profiles(store: Store, text: str = "", *, limit: int = 100) -> Profiles:
     condition = condition_of(store, text, now=now)
     given = {**within.parameters, **condition.parameters}
     keys = {"agent_name": _AGENT, "operation": "toString(name)"}
-    source = rolled(store, text, now)
+    source = rolled(store, text, now, by=("agent", "name"))
     if source is None:
         found = f"SELECT agent_name, operation, {_TIMES} FROM {_spans(condition.sql, keys, agents=True)} GROUP BY agent_name, operation"
     else:
@@ -244,8 +244,8 @@ def _first_and_last(store: Store, condition: Condition, within: Window, source: 
         return within
     ends = SPANS_WITHIN
     if source is not None:
-        [minutes] = store.query(f"SELECT min(at), max(at) FROM {source.table}", source.parameters).result_rows
-        ends = any_of([Range(minute, minute).spans() for minute in minutes])
+        [(first, last)] = store.query(f"SELECT min(at), max(at) FROM {source.table}", source.parameters).result_rows
+        ends = any_of([Range(at, at + 59).spans() for at in (first, last)])  # a row may be of a whole hour
     rows = store.query(
         f"SELECT min(start_ns), max(start_ns) FROM span_records FINAL WHERE {SPANS_WITHIN} AND {ends} AND {condition.sql}",
         {**within.parameters, **condition.parameters},

@@ -11,7 +11,9 @@ from clew.observe.query.logs import LOG_FIELDS
 from clew.observe.query.runs import RUN_FIELDS
 from clew.observe.query.search import FIELDS
 from clew.observe.query.sessions import SESSION_FIELDS
+from clew.observe.store import rollups
 from clew.observe.store.normalise import NEWEST_FIRST
+from clew.observe.store.rollups import LABELS
 from clew.observe.store.store import Store
 
 Of = Literal["spans", "runs", "sessions", "logs"]
@@ -21,6 +23,9 @@ RECENT = 50_000
 """Newest records that are looked at: what one has in mind is among them, and it takes some tens of milliseconds whatever the store holds."""
 ATTRIBUTES_OF = 10_000
 """The same for attributes, which take longer to read."""
+
+ROWS = 1_000_000
+"""The same for rows of rollups, which hold many spans each and are narrow."""
 
 _FIELDS: dict[Of, dict[str, Field]] = {"spans": FIELDS, "runs": RUN_FIELDS, "sessions": SESSION_FIELDS, "logs": LOG_FIELDS}
 
@@ -42,7 +47,7 @@ class Suggestion:
 
     text: str
     count: int | None
-    """In how many of the recent records it occurs; None for the values of an enum, which are not looked up."""
+    """In how many of the records that were looked at it occurs; None for the values of an enum, which are not looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,8 @@ def attributes(store: Store, prefix: str = "", *, of: Of = "spans", limit: int =
 
 
 def values(store: Store, field: str, prefix: str = "", *, of: Of = "spans", limit: int = 20) -> Suggestions:
-    """Values of a field, or of an attribute (``@name``), that begin so (in any case), of the newest RECENT records.
+    """Values of a field, or of an attribute (``@name``), that begin so (in any case), of the newest RECENT records; what a large store's
+    rollups hold, of their newest ROWS rows: days to months.
 
     :raises QueryError: there is no such field, or its values are numbers
     """
@@ -82,6 +88,9 @@ def values(store: Store, field: str, prefix: str = "", *, of: Of = "spans", limi
         raise QueryError(f"{field} is compared by size, so that there is nothing to choose from; write {field}:>1")
     if of == "logs":
         return _suggest(store, _recent(of, f"toString({known.column_sql}) AS text", RECENT), prefix, limit)
+    if field in LABELS and rollups.exist(store):
+        rolled = f"SELECT toString({field}) AS text, spans FROM rollups WHERE level = 'minute' ORDER BY level DESC, at DESC LIMIT {ROWS}"
+        return _suggest(store, rolled, prefix, limit, occurrences="sum(spans)")
     alike = FIELDS[field]  # what a run or session is found by is a column of its spans
     column = (
         "if(agent != '', toString(agent), if(kind = 'agent', toString(name), ''))" if field == "agent" else f"toString({alike.column_sql})"
@@ -94,9 +103,9 @@ def _recent(of: Of, column: str, count: int) -> str:
     return f"SELECT {column} FROM {table} ORDER BY {order} LIMIT {count}"
 
 
-def _suggest(store: Store, recent: str, prefix: str, limit: int, **given: Any) -> Suggestions:
+def _suggest(store: Store, recent: str, prefix: str, limit: int, *, occurrences: str = "count()", **given: Any) -> Suggestions:
     rows = store.query(
-        f"SELECT text, count() AS n FROM ({recent}) WHERE text != '' AND startsWith(lower(text), lower({{prefix:String}})) "
+        f"SELECT text, {occurrences} AS n FROM ({recent}) WHERE text != '' AND startsWith(lower(text), lower({{prefix:String}})) "
         "GROUP BY text ORDER BY n DESC, text LIMIT {ask:UInt64}",
         {"prefix": prefix, "ask": limit + 1, **given},
     ).result_rows

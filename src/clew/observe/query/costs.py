@@ -119,7 +119,7 @@ def costs(store: Store, *, by: str = "model", limit: int = 100, where: str = "")
     if by not in _KEYS:
         near = get_close_matches(by, KEYS, 1)
         raise QueryError(f"cost cannot be shown by {by!r}{f'; did you mean {near[0]!r}?' if near else ''}; choose one of {', '.join(KEYS)}")
-    source = rolled(store, where, datetime.now(UTC)) if by in _ROLLED else None
+    source = rolled(store, where, datetime.now(UTC), by=(by,) if by in LABELS else ()) if by in _ROLLED else None
     if source is not None:
         return _of_rollups(store, source, by, limit)
     key, label, joined = _KEYS[by]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,8 @@ from clew.observe.store import rollups
 from clew.observe.store.pricing import computed_cost, usd_per_million
 from clew.observe.store.rollups import LABELS, MINUTE_NS
 from clew.observe.store.store import Store
+
+HOUR_NS = 60 * MINUTE_NS
 
 _VALUES = {"kind": KINDS, "status": ("ok", "error", "unset")}
 _FIELDS = {
@@ -34,9 +37,10 @@ class Rolled:
     within: Window
 
 
-def rolled(store: Store, text: str, now: datetime, *, bucket_ns: int = MINUTE_NS) -> Rolled | None:
+def rolled(store: Store, text: str, now: datetime, *, by: Sequence[str] = (), bucket_ns: int = HOUR_NS) -> Rolled | None:
     """None when rollups cannot answer: the store has none, or the filter asks for more than labels and a time.
 
+    :param by: the labels that are asked for; rows may be without any other
     :param bucket_ns: length of the buckets of time that are asked for
     """
     node = parse(text)
@@ -45,12 +49,16 @@ def rolled(store: Store, text: str, now: datetime, *, bucket_ns: int = MINUTE_NS
     labels = all_of(inner for inner in nodes if not _is_time(inner))
     if bucket_ns % MINUTE_NS or not all(map(_is_exact, times)) or not _is_of_labels(labels) or not rollups.exist(store):
         return None
-    if _has_odd_prices(store):
+    if _has_odd_prices(store, seconds=60):
         return None
     compile(times_of(node), _START, now=now, text=no_text("a time"), attribute=no_attribute("a time"))  # says what is no time
     matching = compile(labels, _FIELDS, now=now, text=no_text("a rollup"), attribute=no_attribute("a rollup"))
     within = window(node, now)
-    return Rolled(f"({_rows(store, within, matching.sql)})", matching.parameters, within)
+    wanted = {*by, *_labels_of(labels)}
+    level = next((level for level, names in rollups.HOURLY.items() if wanted <= {*names}), None)
+    if bucket_ns % HOUR_NS or (level and _has_odd_prices(store, seconds=3600)):
+        level = None
+    return Rolled(f"({_rows(store, within, matching.sql, level)})", matching.parameters, within)
 
 
 def _is_time(node: Node) -> bool:
@@ -74,21 +82,34 @@ def _is_of_labels(node: Node) -> bool:
             return False
 
 
-def _has_odd_prices(store: Store) -> bool:
-    """Whether a price changes within a minute or at a number of tokens that is none of TIERS: rows do not tell the two prices apart."""
+def _labels_of(node: Node) -> set[str]:
+    match node:
+        case And(nodes) | Or(nodes):
+            return {name for inner in nodes for name in _labels_of(inner)}
+        case Not(inner):
+            return _labels_of(inner)
+        case Term(name):
+            return {name}
+        case _:
+            return set()
+
+
+def _has_odd_prices(store: Store, *, seconds: int) -> bool:
+    """Whether a price changes within so many seconds or at a number of tokens that is none of TIERS: rows do not tell the two prices apart."""
     return bool(
         store.value(
             "SELECT count() FROM prices FINAL WHERE "
-            "arrayExists(r -> (r.1 > 0 AND r.1 % 60 != 0) OR r.2 % 60 != 0 OR r.3 % 60 != 0 "
+            f"arrayExists(r -> (r.1 > 0 AND r.1 % {seconds} != 0) OR r.2 % {seconds} != 0 OR r.3 % {seconds} != 0 "
             f"OR arrayExists(c -> arrayExists(t -> t.1 NOT IN (0, {', '.join(map(str, rollups.TIERS))}), c), r.4), rules)"
         )
     )
 
 
-def _rows(store: Store, within: Window, matching: str) -> str:
+def _rows(store: Store, within: Window, matching: str, level: str | None) -> str:
     first, last = max(within.first_ns, 0), within.last_ns
     whole = rollups.Range(-(-first // MINUTE_NS), (last + 1) // MINUTE_NS - (last != FOREVER))
-    unsettled = rollups.ranges(rollups.stale(store, whole.first, whole.last))
+    stale = rollups.stale(store, whole.first, whole.last)
+    unsettled = rollups.ranges(stale)
     own = [one.spans() for one in unsettled]
     if whole.first > whole.last:
         own = [f"start_ns BETWEEN {first} AND {last}"]
@@ -103,6 +124,21 @@ def _rows(store: Store, within: Window, matching: str) -> str:
     if whole.first <= whole.last:
         settled = f"{whole.rows()} AND NOT {rollups.any_of([one.rows() for one in unsettled])}"
         written = f"SELECT minute, max(rolled_ns) FROM rollup_minutes WHERE minute BETWEEN {whole.first} AND {whole.last} GROUP BY minute"
+        hours = rollups.Range(-(-whole.first // 60), (whole.last + 1) // 60 - 1)
+        if level is not None and hours.first <= hours.last:
+            unwritten = rollups.ranges({*rollups.stale_hours(store, *hours), *(minute // 60 for minute in stale)})
+            there = f"at BETWEEN {hours.first * 60} AND {hours.last * 60 + 59}"
+            settled += (
+                f" AND (NOT {there} OR {rollups.any_of([rollups.Range(one.first * 60, one.last * 60 + 59).rows() for one in unwritten])})"
+            )
+            base = rollups.HOURS
+            numbered = rollups.Range(base + hours.first, base + hours.last).rows()
+            others = rollups.any_of([rollups.Range(base + one.first, base + one.last).rows() for one in unwritten])
+            parts.append(
+                f"SELECT toUInt32((at - {base}) * 60) AS at, {rollups.COLUMNS.removeprefix('at, ')} FROM ("
+                f"SELECT * FROM rollups WHERE level = '{level}' AND {numbered} AND NOT {others} AND {matching} "
+                f"AND (at, rolled_ns) IN (SELECT minute, max(rolled_ns) FROM rollup_minutes WHERE minute >= {base} GROUP BY minute))"
+            )
         parts.append(
             f"SELECT {rollups.COLUMNS} FROM rollups WHERE level = 'minute' AND {settled} AND (at, rolled_ns) IN ({written}) AND {matching}"
         )

@@ -26,8 +26,6 @@ what a small store takes on disk."""
 MINUTE_NS: Final = 60_000_000_000
 MINUTE: Final = f"toUInt32(intDiv(start_ns, {MINUTE_NS}))"
 """The minute in which a span starts, since 1970."""
-HOUR: Final = 60
-"""Minutes."""
 
 AT_ONCE: Final = 400_000
 """Spans, about, that are read for one writing: some tenths of a second, during which nothing is taken in."""
@@ -73,7 +71,22 @@ _FIGURES: dict[str, str] = {
 COLUMNS = ", ".join(["at", *_KEY, *_FIGURES])
 
 TABLES = ("rollup_minutes", "rollups")
-_LEVELS = ("minute", "hour")
+HOURLY: dict[str, tuple[str, ...]] = {
+    "hour": ("kind", "status"),
+    "hour by model": ("model", "provider", "status"),
+    "hour by agent": ("agent", "status"),
+    "hour by service": ("service", "status"),
+    "hour by tool": ("tool", "status"),
+    "hour by error": ("error", "status"),
+    "hour by workflow": ("workflow", "persona", "status"),
+    "hour by operation": ("agent", "name", "status"),
+}
+"""Level -> the labels that its rows have: with few labels, hours have few rows, however many spans there are and whatever their labels."""
+_LEVELS = ("minute", *HOURLY)
+HOURS: Final = 1 << 31
+"""Hours since 1970 are numbered from here, where minutes are numbers as well."""
+HOUR_QUIET_S = 60.0
+"""An hour is written when nothing has happened in it for so long: until then its minutes answer."""
 
 
 def parts() -> dict[str, str]:
@@ -184,9 +197,20 @@ def exist(store: Store) -> bool:
 
 def stale(store: Store, first: int, last: int) -> list[int]:
     """The minutes from ``first`` to ``last`` that are not as their spans are, or may be about to be so."""
-    within = f"minute BETWEEN {first} AND {min(last, _BEGUN - 1)}"
+    within = f"minute BETWEEN {first} AND {min(last, HOURS - 1)}"
     rows = store.query(f"SELECT minute {_MARKED.format(where=within)} UNION DISTINCT SELECT minute FROM touched WHERE {within}").result_rows
     return [minute for (minute,) in rows]
+
+
+def stale_hours(store: Store, first: int, last: int) -> dict[int, int]:
+    """The hours from ``first`` to ``last`` whose rows are not what their minutes say, and when these last changed (nanoseconds)."""
+    hours = f"intDiv(minute, 60) BETWEEN {first} AND {last}"
+    return store.pairs(
+        f"SELECT if(minute < {HOURS}, intDiv(minute, 60), minute - {HOURS}) AS hour, "
+        f"maxIf(greatest(touched_ns, rolled_ns), minute < {HOURS}) AS changed FROM rollup_minutes "
+        f"WHERE (minute < {HOURS} AND {hours}) OR minute BETWEEN {HOURS + first} AND {min(HOURS + last, _BEGUN - 1)} "
+        f"GROUP BY hour HAVING changed >= maxIf(rolled_ns, minute >= {HOURS})"
+    )
 
 
 def touch(store: Store, spans: str, parameters: Mapping[str, Any] | None = None) -> None:
@@ -222,8 +246,8 @@ def progress(store: Store) -> Progress | None:
     """None when the store has no rollups."""
     if not exist(store):
         return None
-    minutes = store.value(f"SELECT uniqExact(minute) FROM rollup_minutes WHERE minute < {_BEGUN}")
-    return Progress(minutes, len(stale(store, 0, _BEGUN)))
+    minutes = store.value(f"SELECT uniqExact(minute) FROM rollup_minutes WHERE minute < {HOURS}")
+    return Progress(minutes, len(stale(store, 0, HOURS)))
 
 
 def _begin(store: Store) -> bool:
@@ -256,8 +280,43 @@ def roll(store: Store, *, most_s: float = 1.0, stop: Callable[[], bool] = lambda
             _write(store, chunk)
     store.has_stale = bool(store.value(f"SELECT count() FROM (SELECT minute {_MARKED.format(where='1')})"))
     if not store.has_stale:
+        store.has_stale = _roll_hours(store, deadline, stop)
         _sweep(store)
     return store.has_stale
+
+
+def _roll_hours(store: Store, deadline: float, stop: Callable[[], bool]) -> bool:
+    """Writes hours whose minutes are all written; gives back whether some are left."""
+    with store.ingesting:
+        changed = stale_hours(store, 0, HOURS // 60)
+    quiet = time.time_ns() - int(HOUR_QUIET_S * 1e9)
+    ready = sorted((hour for hour, changed_ns in changed.items() if changed_ns <= quiet), reverse=True)
+    for start in range(0, len(ready), 24):
+        if stop() or time.monotonic() >= deadline:
+            return True
+        with store.ingesting:
+            _write_hours(store, ready[start : start + 24])
+    return len(ready) < len(changed)
+
+
+def _write_hours(store: Store, hours: Sequence[int]) -> None:
+    now = time.time_ns()
+    minutes = any_of([Range(one.first * 60, one.last * 60 + 59).rows() for one in ranges(hours)])
+    written = f"SELECT minute, max(rolled_ns) FROM rollup_minutes WHERE minute < {HOURS} GROUP BY minute"
+    source = f"rollups WHERE level = 'minute' AND {minutes} AND intDiv(at, 60) IN ({', '.join(map(str, hours))}) AND (at, rolled_ns) IN ({written})"
+    figures = {
+        **{name: f"sum(r.{name})" for name in _FIGURES},
+        "durations": f"quantilesTDigestMergeState({PERCENTILES})(r.durations)",
+        "charged": "sumForEach(r.charged)",
+    }
+    for level, labels in HOURLY.items():
+        key = [*labels, "model_id", "call", "above"]
+        store.command(
+            f"INSERT INTO rollups (level, rolled_ns, at, {', '.join(key)}, {', '.join(figures)}) "
+            f"SELECT '{level}', {now}, {HOURS} + intDiv(r.at, 60) AS hour, {', '.join(key)}, {', '.join(figures.values())} "
+            f"FROM (SELECT * FROM {source}) AS r GROUP BY hour, {', '.join(key)}"
+        )
+    store.command(f"INSERT INTO rollup_minutes SELECT {HOURS} + arrayJoin({list(hours)}), 0, {now}")
 
 
 def _sweep(store: Store) -> None:
