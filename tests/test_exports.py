@@ -14,7 +14,8 @@ NAMES = [
     *("Repository", "dispatch_metrics", "estimate_llm_cost", "git_metrics", "llm_metrics", "task_metrics", "update_task_state_gauges"),
     *("stats", "task", "tool", "traceparent", "tracer_provider", "workflow"),
     *("PersonaMetricsCollector", "WorkflowTracer", "get_persona_metrics", "reset_persona_metrics", "trace_workflow"),
-    *("ObservableLLM", "observe_llm", "instrument", "uninstrument"),
+    *("ObservableLLM", "observe_llm", "instrument", "uninstrument", "labels"),
+    *("LangfuseIntegration", "get_langfuse_integration"),
 ]
 
 

@@ -29,7 +29,9 @@ from clew.record.stats import Stats
 
 if TYPE_CHECKING:
     from clew.connect.frameworks.instrumentation import instrument, uninstrument
+    from clew.connect.langfuse.integration import LangfuseIntegration, get_langfuse_integration
     from clew.model.usage import Usage
+    from clew.record import labels
     from clew.record.calls.observed import ObservableLLM, observe_llm
     from clew.record.instruments.gates import checks
     from clew.record.instruments.git.repository import Repository
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BudgetExceeded",
     "GateFailed",
+    "LangfuseIntegration",
     "LoopDetected",
     "MetricsServer",
     "ObservableLLM",
@@ -69,11 +72,13 @@ __all__ = [
     "execution",
     "flush",
     "gate",
+    "get_langfuse_integration",
     "get_persona_metrics",
     "git",
     "git_metrics",
     "init",
     "instrument",
+    "labels",
     "llm",
     "llm_metrics",
     "memory",
@@ -114,12 +119,14 @@ _LATER = {
         ("PersonaMetricsCollector", "get_persona_metrics", "reset_persona_metrics"), "clew.record.instruments.personas.collector"
     ),
     **dict.fromkeys(("WorkflowTracer", "trace_workflow"), "clew.record.instruments.personas.tracer"),
+    **dict.fromkeys(("LangfuseIntegration", "get_langfuse_integration"), "clew.connect.langfuse.integration"),
     "MetricsServer": "clew.record.metrics.endpoint",
     "ObservableLLM": "clew.record.calls.observed",
     "Usage": "clew.model.usage",
     "budget": "clew.record.limits.blocks",
     "checks": "clew.record.instruments.gates.checks",
     "instrument": "clew.connect.frameworks.instrumentation",
+    "labels": "clew.record.labels",
     "metric": "clew.record.metrics.handles",
     "metrics_collector": "clew.record.metrics.endpoint",
     "observe_llm": "clew.record.calls.observed",
