@@ -23,6 +23,37 @@ clew.metric("dispatch_loop_iterations_total").labels(run_id="one").inc()
 """
 
 
+WORKERS = """
+import os, sys, clew
+clew.init(data_dir=sys.argv[1])
+clew.metrics_collector()
+def work():
+    with clew.tool("search"):
+        clew.metric("hitl_escalation_total").labels(reason="ambiguity").inc()
+work()
+children = []
+for _ in range(3):
+    child = os.fork()
+    if not child:
+        work()
+        os._exit(0)
+    children.append(child)
+for child in children:
+    os.waitpid(child, 0)
+work()
+"""
+"""A server that works before it forks its workers, and after."""
+
+GAUGE = """
+import sys, clew
+clew.init(data_dir=sys.argv[1])
+clew.metric("git_merge_queue_depth").set(3)
+clew.flush()
+print("set", flush=True)
+sys.stdin.read()
+"""
+
+
 def scrape(running: Any, accept: str = "text/plain") -> Any:
     import httpx
 
@@ -101,3 +132,24 @@ def test_the_server_measures_its_own_requests_by_route(start: Any) -> None:
 
 def test_other_machines_need_a_key_for_it(start: Any) -> None:
     assert scrape(start(exposed=True)).status_code == 401
+
+
+def test_forked_workers_are_counted_once_each(start: Any) -> None:
+    running = start()
+    subprocess.run([sys.executable, "-c", WORKERS, str(running.store.data_dir)], check=True)
+    taken_in(running)
+    lines = scrape(running).text.splitlines()
+    assert 'tool_usage_total{success="true",tool_name="search"} 5.0' in lines
+    assert 'hitl_escalation_total{reason="ambiguity"} 5.0' in lines
+
+
+def test_what_a_process_has_set_goes_with_it(start: Any) -> None:
+    running = start()
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", GAUGE, str(running.store.data_dir)], **pipes) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"set\n"
+        taken_in(running)
+        assert "git_merge_queue_depth 3.0" in scrape(running).text.splitlines()
+    taken_in(running)
+    assert "git_merge_queue_depth" not in scrape(running).text

@@ -110,11 +110,12 @@ def _end_process(store: Store, path: Path) -> None:
     stem = path.name.rpartition("-")[0]
     if any(not _is_free(other) for other in path.parent.glob(f"{stem}-*.jsonl") if other != path):
         return
-    store.command(
-        "INSERT INTO processes SELECT DISTINCT process, {now:UInt64} FROM span_records WHERE sender LIKE {sender:String} AND process != '' "
-        "AND resource[{detached:String}] != 'true'",
-        {"now": time.time_ns(), "sender": f"spool:{stem}-%", "detached": DETACHED},
-    )
+    for records in ("span_records", "point_records"):
+        store.command(
+            f"INSERT INTO processes SELECT DISTINCT process, {{now:UInt64}} FROM {records} WHERE sender LIKE {{sender:String}} AND process != '' "
+            "AND resource[{detached:String}] != 'true'",
+            {"now": time.time_ns(), "sender": f"spool:{stem}-%", "detached": DETACHED},
+        )
 
 
 def _forget(store: Store, present: set[str], noted: set[str]) -> None:

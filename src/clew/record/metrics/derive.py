@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clew.model.catalogue import CATALOGUE
 from clew.model.catalogue.figures import Exemplar, Figures, Labels
 from clew.model.catalogue.metric import COST, COST_SOURCE, MODEL_CALL, OVERRIDE, STATUS, Derived, Label, Metric
+from clew.model.dialects import COLUMNS, LONG_VALUE_BYTES
 from clew.model.kinds import STATUS_CODES
 from clew.model.reading import has_usage, kind_of, number_of, text_of
 from clew.record import state
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from clew.record.metrics.pricing import Pricing
     from clew.record.span import Span
 
+_COLUMNS: Final = frozenset([column.keys[0] for column in COLUMNS])
 _STATUS: Final = {code: status for status, code in STATUS_CODES.items()}
 
 
@@ -133,7 +135,10 @@ class _Facts:
     def text(self, name: str) -> str:
         found = self._texts.get(name)
         if found is None:
-            found = self._texts[name] = text_of(self.attributes, name)
+            found = text_of(self.attributes, name)
+            if len(found) > LONG_VALUE_BYTES // 4 and name not in _COLUMNS and len(found.encode("utf-8", "replace")) > LONG_VALUE_BYTES:
+                found = ""  # the store keeps it as content, apart from what it derives metrics from
+            self._texts[name] = found
         return found
 
     def number(self, name: str) -> float | None:
