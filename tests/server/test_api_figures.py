@@ -217,6 +217,7 @@ def test_an_agent_trace_has_every_decision_of_every_agent(get: Get, store: Any, 
         "confidence": 0.75,
         "decidedBy": "",
         "spanId": otlp.span_id(8),
+        "score": 0.2,
     }
     assert (coder["confidence"], coder["taskId"]) == (0.75, otlp.trace_id(1))
     assert coder["tokenUsage"] == {

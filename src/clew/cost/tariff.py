@@ -87,8 +87,27 @@ def filled(prices: dict[str, Tiers]) -> dict[str, Tiers]:
     return prices
 
 
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One line of a bill: the tokens of one class, or the call itself."""
+
+    name: str
+    """One of CLASSES."""
+    count: int
+    """Tokens; 1 for ``request``."""
+    price: float
+    """USD per million tokens; per thousand calls for ``request``."""
+    usd: float
+
+
 def cost(usage: Usage, tariff: Tariff, at: datetime) -> float | None:
-    """Cost in USD of one call that started at ``at``, or None when it is not known.
+    """Cost in USD of one call that started at ``at``, or None when it is not known."""
+    found = charges(usage, tariff, at)
+    return None if found is None else sum(charge.usd for charge in found)
+
+
+def charges(usage: Usage, tariff: Tariff, at: datetime) -> list[Charge] | None:
+    """What makes up the cost of one call that started at ``at``, every class that was used or has a price; None when it is not known.
 
     Not known means: no price holds then, or input or output is unknown and not free of charge. Audio that was read from the cache is
     charged as cached.
@@ -98,10 +117,11 @@ def cost(usage: Usage, tariff: Tariff, at: datetime) -> float | None:
         return None
     if usage.output_tokens is None and _charged(prices, OUTPUT_CLASSES):
         return None
-    tokens = charged_tokens(usage)
     total_input = usage.input_tokens or 0
-    usd = sum(count * _price(prices[name], total_input) for name, count in tokens.items()) / 1e6
-    return usd + _price(prices["request"], total_input) / 1e3
+    priced = [(name, count, _price(prices[name], total_input)) for name, count in charged_tokens(usage).items() if count]
+    found = [Charge(name, count, price, count * price / 1e6) for name, count, price in priced]
+    request = _price(prices["request"], total_input)
+    return [*found, Charge("request", 1, request, request / 1e3)] if request else found
 
 
 def charged_tokens(usage: Usage) -> dict[str, int]:

@@ -21,6 +21,8 @@ class Choice:
     confidence: float | None
     decidedBy: str
     spanId: str
+    score: float | None
+    """That of the option, among those considered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +151,10 @@ def _note(trace: AgentTrace, decided: Decided) -> None:
 
 def _decided(row: dict[str, Any]) -> Decided:
     span_id = row["span_id"]
-    choice = Choice(row["choice"], row["reason"], row["confidence"], row["decided_by"], span_id) if row["choice"] else None
-    alternatives = [one for one in _options(row["options"], span_id) if one.option != row["choice"]]
+    options = _options(row["options"], span_id)
+    score = next((one.score for one in options if one.option == row["choice"]), None)
+    choice = Choice(row["choice"], row["reason"], row["confidence"], row["decided_by"], span_id, score) if row["choice"] else None
+    alternatives = [one for one in options if one.option != row["choice"]]
     return Decided(span_id, row["name"], row["question"], row["start_ns"], choice, alternatives)
 
 

@@ -131,7 +131,7 @@ def page(store: Store, text: str = "", *, limit: int = 50, after: str | None = N
     :raises QueryError: ``after`` is no cursor
     """
     node, now = parse(text), datetime.now(UTC)
-    condition = compile(node, RUN_FIELDS, now=now, text=_text, attribute=_attribute, key="trace_id")
+    condition = _condition(node, now)
     newest = _Newest(node, now, after)
     found: list[Run] = []
     chunk = limit + 1 if not text.strip() else max(CHUNK, limit + 1)
@@ -144,6 +144,23 @@ def page(store: Store, text: str = "", *, limit: int = 50, after: str | None = N
     else:
         return _cut(found, limit, newest)
     return _cut(found, limit, newest) if len(found) > limit else RunPage(found, False, None, newest.looked_at)
+
+
+def select_newest(store: Store, text: str = "") -> tuple[str, dict[str, Any], int]:
+    """The newest LOOKED_AT runs that the filter's times do not rule out, those of them that match: as a SELECT with its parameters, over the
+    columns of the view ``runs``; and how many the filter is tried on.
+
+    :raises FilterError: the filter does not parse; points at the character
+    """
+    node, now = parse(text), datetime.now(UTC)
+    condition = _condition(node, now)
+    newest = _Newest(node, now, None)
+    ids = newest.read(store, LOOKED_AT)
+    return _selected(condition), {**_places(store, ids), **condition.parameters}, newest.looked_at
+
+
+def _condition(node: Node, now: datetime) -> Condition:
+    return compile(node, RUN_FIELDS, now=now, text=_text, attribute=_attribute, key="trace_id")
 
 
 def _cut(found: list[Run], limit: int, newest: _Newest) -> RunPage:
@@ -194,13 +211,19 @@ def _found(store: Store, ids: Sequence[str], condition: Condition) -> list[Run]:
     """Those of the runs with these ids that fulfil the condition."""
     if not ids:
         return []
+    rows = store.rows(f"SELECT {RUN_COLUMNS} FROM ({_selected(condition)})", {**_places(store, ids), **condition.parameters})
+    return [Run(**row) for row in rows]
+
+
+def _selected(condition: Condition) -> str:
+    return f"SELECT * FROM (SELECT *, run_id AS trace_id FROM ({_OF_RUNS})) WHERE {condition.sql}"
+
+
+def _places(store: Store, ids: Sequence[str]) -> dict[str, Any]:
+    """Parameters of _OF_RUNS."""
     given = {"ids": list(ids)}
     [(first, last)] = store.query("SELECT min(first_ns), max(last_ns) FROM traces WHERE trace_id IN {ids:Array(String)}", given).result_rows
-    rows = store.rows(
-        f"SELECT {RUN_COLUMNS} FROM (SELECT *, run_id AS trace_id FROM ({_OF_RUNS})) WHERE {condition.sql}",
-        {**given, **condition.parameters, "first": first, "last": last},
-    )
-    return [Run(**row) for row in rows]
+    return {**given, "first": first, "last": last}
 
 
 def _text(text: str, is_phrase: bool, bind: Bind) -> str:

@@ -7,7 +7,19 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from clew.observe.query import agent_graph, agent_trace, diff, messages, oddities, runs, structure, traces
+from clew.observe.query import (
+    agent_graph,
+    agent_trace,
+    call_cost,
+    diff,
+    messages,
+    oddities,
+    run_summary,
+    runs,
+    structure,
+    traces,
+    transcript,
+)
 from clew.server.parameters import After, Filter, Limit, RunId, SpanId
 from clew.server.served import Asking
 
@@ -18,6 +30,26 @@ router = APIRouter(prefix="/api/v1/runs")
 async def list_runs(asking: Asking, filter: Filter = "", limit: Limit = 50, after: After = None) -> Response:
     """Runs that match, newest first."""
     return await asking.reply(runs.page, filter, limit=limit, after=after)
+
+
+@router.get("/summary", response_model=run_summary.RunSummary)
+async def summary(
+    asking: Asking,
+    filter: Filter = "",
+    bars: Annotated[int, Query(ge=1, le=run_summary.BARS, description="About how many buckets of time.")] = 60,
+    values: Annotated[int, Query(ge=1, le=100, description="Most values of each facet.")] = 8,
+) -> Response:
+    """Totals, starts over time by outcome, and how often each value of a field occurs, of the newest runs that match."""
+    return await asking.reply(run_summary.summary, filter, bars=bars, values=values)
+
+
+@router.get("/shapes", response_model=run_summary.Shapes)
+async def list_shapes(
+    asking: Asking,
+    run: Annotated[list[str], Query(min_length=1, max_length=run_summary.MOST_SHAPES, description="Whole ids of runs.")],
+) -> Response:
+    """How the spans of runs lie in their time, for small pictures beside a list."""
+    return await asking.reply(run_summary.shapes, run)
 
 
 @router.get("/{run_id}", response_model=structure.Structure)
@@ -52,6 +84,23 @@ async def list_messages(
 ) -> Response:
     """What people and models said to each other, in the order of the spans."""
     return await asking.reply(messages.messages, run_id, span_id=span, limit=limit, offset=offset)
+
+
+@router.get("/{run_id}/spans/{span_id}/cost", response_model=call_cost.CallCost)
+async def one_cost(asking: Asking, run_id: RunId, span_id: SpanId) -> Response:
+    """How the cost of one model call comes about, line by line."""
+    return await asking.reply(call_cost.call_cost, run_id, span_id)
+
+
+@router.get("/{run_id}/transcript", response_model=transcript.Transcript)
+async def one_transcript(
+    asking: Asking,
+    run_id: RunId,
+    limit: Limit = 200,
+    offset: Annotated[int, Query(ge=0, le=10_000_000, description="Spans to leave out before the first.")] = 0,
+) -> Response:
+    """What models were told and said and what tools were asked and gave back, without what an earlier span has shown."""
+    return await asking.reply(transcript.transcript, run_id, limit=limit, offset=offset)
 
 
 @router.get("/{run_id}/oddities", response_model=oddities.Oddities)

@@ -1,0 +1,171 @@
+"""What a list of runs is made of: when they started and how they ended, how often each value occurs; and the shape of single runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from clew.observe.query.runs import LOOKED_AT, select_newest
+from clew.observe.store.store import Store
+
+OUTCOMES = ("ok", "error", "running", "lost")
+BARS = 120
+"""Most bars of a histogram."""
+SLOTS = 24
+"""Parts that a run's time is cut into for its shape."""
+MOST_SHAPES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A value and how many runs have it; '' for those that have none."""
+
+    value: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """The most frequent values of a field."""
+
+    field: str
+    values: list[Counted]
+    more: bool
+    """Whether there are more values than are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """How many runs started in each bucket of time, by outcome."""
+
+    first_ns: int
+    """Start of the first bucket; a multiple of ``bucket_ns``."""
+    bucket_ns: int
+    ok: list[int] = field(default_factory=list)
+    error: list[int] = field(default_factory=list)
+    running: list[int] = field(default_factory=list)
+    lost: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """The runs that match, among the newest LOOKED_AT that the filter's times do not rule out."""
+
+    runs: int
+    failed: int
+    running: int
+    lost: int
+    cost_usd: float | None
+    """None when that of any run is not known; ``partial_cost_usd`` is what is known."""
+    partial_cost_usd: float
+    looked_at: int
+    more: bool
+    """Whether older runs were not looked at."""
+    starts: Starts | None
+    """None when no run matches."""
+    facets: list[Facet]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a run's spans lie in its time, cut into SLOTS equal parts."""
+
+    run_id: str
+    spans: list[int]
+    """Spans that start in each part."""
+    errors: list[int]
+    """Those of them that failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """Runs that are not there are left out."""
+
+    shapes: list[Shape]
+
+
+_NICE_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 1209600, 2592000)
+_TOTALS = """count() AS runs, countIf(outcome = 'error') AS failed, countIf(outcome = 'running') AS running, countIf(outcome = 'lost') AS lost,
+    if(countIf(model_calls > 0 AND isNull(cost_usd)) > 0, NULL, sum(ifNull(cost_usd, 0))) AS cost, sum(partial_cost_usd) AS partial_cost_usd,
+    min(start_ns) AS first, max(start_ns) AS last"""
+_OUTCOME = "multiIf(state != 'ended', state, status = 'error', 'error', 'ok')"
+_FACETS = """arrayConcat([('status', status), ('state', state), ('name', name), ('service', service)],
+    arrayMap(a -> ('agent', a), agents), arrayMap(m -> ('model', m), models))"""
+FIELDS = ("status", "state", "agent", "model", "name", "service")
+"""Fields of a filter that are counted, in the order in which they are shown."""
+
+
+def summary(store: Store, text: str = "", *, bars: int = 60, values: int = 8) -> RunSummary:
+    """Totals, starts over time and facets of the runs that match the filter (RUN_FIELDS).
+
+    :param bars: about how many buckets of time; they have a length that people say, such as 15 minutes
+    :param values: most values of each facet
+    :raises FilterError: the filter does not parse; points at the character
+    """
+    select, given, looked_at = select_newest(store, text)
+    more = looked_at >= LOOKED_AT
+    found = f"(SELECT *, {_OUTCOME} AS outcome FROM ({select}))"
+    # One pass for the counts of every kind: what is grouped by is a pair of what it is and its value.
+    [totals] = store.rows(f"SELECT {_TOTALS} FROM {found} SETTINGS prefer_column_name_to_alias = 1", given)
+    if not totals["runs"]:
+        return RunSummary(0, 0, 0, 0, 0.0, 0.0, looked_at, more, None, [])
+    bucket_ns = _bucket_ns(totals["last"] - totals["first"], bars)
+    rows = store.query(
+        "SELECT pair.1, pair.2, count() AS n FROM (SELECT arrayJoin(arrayPushBack("
+        f"{_FACETS}, (concat('@', outcome), toString(intDiv(start_ns, {{bucket:UInt64}}))))) AS pair FROM {found}) "
+        "GROUP BY pair ORDER BY n DESC, pair.2 LIMIT {most:UInt64} BY pair.1",
+        {**given, "bucket": bucket_ns, "most": max(2 * BARS, values + 1)},
+    ).result_rows
+    counted: dict[str, list[tuple[str, int]]] = {}
+    for name, value, count in rows:
+        counted.setdefault(name, []).append((value, count))
+    first = totals["first"] // bucket_ns
+    size = totals["last"] // bucket_ns - first + 1
+    columns = {outcome: [0] * size for outcome in OUTCOMES}
+    for outcome, column in columns.items():
+        for bucket, count in counted.get(f"@{outcome}", ()):
+            column[int(bucket) - first] = count
+    return RunSummary(
+        totals["runs"],
+        totals["failed"],
+        totals["running"],
+        totals["lost"],
+        totals["cost"],
+        totals["partial_cost_usd"],
+        looked_at,
+        more,
+        Starts(first * bucket_ns, bucket_ns, **columns),
+        [_facet(name, counted.get(name, []), values) for name in FIELDS],
+    )
+
+
+def _facet(name: str, rows: list[tuple[str, int]], values: int) -> Facet:
+    return Facet(name, [Counted(*row) for row in rows[:values]], len(rows) > values)
+
+
+def _bucket_ns(span_ns: int, bars: int) -> int:
+    wanted = span_ns / max(bars, 1) / 1e9
+    longest = _NICE_S[-1]
+    return int(next((length for length in _NICE_S if length >= wanted), -(-wanted // longest) * longest) * 1_000_000_000)
+
+
+_SHAPES = """SELECT trace_id, least(intDiv((start_ns - first) * {slots:UInt64}, greatest(last - first, 1)), {slots:UInt64} - 1) AS slot,
+    uniqExact(span_id) AS spans, uniqExactIf(span_id, status = 'error') AS errors
+FROM (SELECT trace_id, span_id, start_ns, status FROM span_records
+    WHERE trace_id IN {ids:Array(String)} AND start_ns BETWEEN {first:UInt64} AND {last:UInt64}) AS s
+JOIN (SELECT trace_id, min(first_ns) AS first, max(last_ns) AS last FROM traces WHERE trace_id IN {ids:Array(String)} GROUP BY trace_id) AS t
+    USING (trace_id)
+GROUP BY trace_id, slot"""
+
+
+def shapes(store: Store, run_ids: Sequence[str]) -> Shapes:
+    """The shapes of runs, by their whole ids, in that order."""
+    ids = list(dict.fromkeys(run_ids))[:MOST_SHAPES]
+    given = {"ids": ids, "slots": SLOTS}
+    [(first, last)] = store.query("SELECT min(first_ns), max(last_ns) FROM traces WHERE trace_id IN {ids:Array(String)}", given).result_rows
+    found: dict[str, Shape] = {}
+    for run_id, slot, spans, errors in store.query(_SHAPES, {**given, "first": first, "last": last}).result_rows:
+        shape = found.setdefault(run_id, Shape(run_id, [0] * SLOTS, [0] * SLOTS))
+        shape.spans[slot] = spans
+        shape.errors[slot] = errors
+    return Shapes([found[run_id] for run_id in ids if run_id in found])
