@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from clew.observe.query.aggregates import aggregate
 from clew.observe.query.runs import runs
+from clew.observe.store import rollups, upgrade
 from clew.observe.store import store as store_module
-from clew.observe.store import upgrade
 from clew.observe.store.engine import Embedded
 from clew.observe.store.format import SCHEMA
 from clew.observe.store.prices import refresh_prices
@@ -119,6 +120,14 @@ def test_a_store_of_each_earlier_schema_shows_the_same_figures_after_the_upgrade
         insert(store.client(), records(otlp))
         settle(store)
         assert figures(store) == expected[0]
+        kinds = [aggregate(store, by="kind").rows]
+        store.roll_from = 0
+        rollups.roll(store)
+        assert rollups.progress(store) == (1, 0)
+        kinds.append(aggregate(store, by="kind").rows)
+        of_spans, of_rollups = ([(row.key, row.spans, row.errors, row.input_tokens, row.cost_usd) for row in rows] for rows in kinds)
+        assert of_rollups == of_spans
+        assert len(of_spans) > 2
 
 
 def _failing(after: Callable[[Any], None]) -> Callable[[Any], None]:
