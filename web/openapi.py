@@ -10,4 +10,7 @@ from typing import Any, cast
 from clew.server.app import app
 
 store: Any = SimpleNamespace(on_stored=[])  # routes are described without one
-json.dump(app(cast(Any, store)).openapi(), sys.stdout, indent=1)
+document = app(cast(Any, store)).openapi()
+for schema in document["components"]["schemas"].values():  # all are answers, which leave nothing out
+    schema["required"] = list(schema.get("properties", ()))
+json.dump(document, sys.stdout, indent=1)

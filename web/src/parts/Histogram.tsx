@@ -78,10 +78,10 @@ export function Histogram({ bars, label, choose }: { bars: Bars; label: string; 
 }
 
 /** A small line of counts; errors are marked below it. */
-export function Spark({ values, errors }: { values: number[]; errors?: number[] }) {
+export function Spark({ values, errors, label }: { values: number[]; errors?: number[]; label: string }) {
   const most = Math.max(1, ...values);
   return (
-    <svg className="spark" viewBox={`0 0 ${values.length} 20`} preserveAspectRatio="none" aria-hidden="true">
+    <svg className="spark" viewBox={`0 0 ${values.length} 20`} preserveAspectRatio="none" role="img" aria-label={label} data-hint={label}>
       {values.map((value, at) => {
         const height = value ? 2 + (value / most) * 14 : 0;
         return value ? <rect key={at} x={at + 0.1} width={0.8} y={17 - height} height={height} fill="var(--line-strong)" /> : null;

@@ -1,6 +1,6 @@
 import "./parts.css";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type ReactNode, useEffect, useId, useRef, useState } from "react";
+import { type ReactNode, type RefObject, useEffect, useId, useLayoutEffect, useRef, useState } from "react";
 import { useKeys } from "../app/keys";
 
 export type Column<Row> = {
@@ -41,14 +41,15 @@ type Props<Row> = {
   onActive?: (row: Row) => void;
 };
 
-const NARROW = globalThis.matchMedia?.("(max-width: 720px)");
+/** Pixels below which a table leaves out its wide columns: a phone, or a window with a panel beside the table. */
+const NARROW = 660;
 
 /** A table of any length: only visible rows are in the page. j and k move, Enter opens, Space previews. */
 export function Table<Row>(props: Props<Row>) {
   const { columns: all, rows, id, open, preview, rowHeight = 28, more, empty, loading, foot, onTop, onActive } = props;
-  const narrow = useNarrow();
-  const columns = narrow ? all.filter((column) => !column.wide) : all;
   const scroll = useRef<HTMLDivElement>(null);
+  const narrow = useNarrow(scroll);
+  const columns = narrow ? all.filter((column) => !column.wide) : all;
   const [activeId, setActiveId] = useState<string | null>(null);
   const base = useId();
   const virtual = useVirtualizer({
@@ -161,12 +162,13 @@ function Skeletons({ template, columns, rowHeight }: { template: { gridTemplateC
   );
 }
 
-function useNarrow(): boolean {
-  const [narrow, setNarrow] = useState(NARROW?.matches ?? false);
-  useEffect(() => {
-    const note = () => setNarrow(NARROW?.matches ?? false);
-    NARROW?.addEventListener("change", note);
-    return () => NARROW?.removeEventListener("change", note);
-  }, []);
+function useNarrow(of: RefObject<HTMLElement | null>): boolean {
+  const [narrow, setNarrow] = useState(false);
+  useLayoutEffect(() => {
+    if (!of.current) return;
+    const watch = new ResizeObserver(([entry]) => setNarrow((entry?.contentRect.width ?? NARROW) < NARROW));
+    watch.observe(of.current);
+    return () => watch.disconnect();
+  }, [of]);
   return narrow;
 }
