@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 import clew
 from clew.errors import StoreError
 from clew.model.catalogue import CATALOGUE
+from clew.observe.ingest.files import import_file
 from clew.observe.ingest.intake import Intake
 from clew.observe.query.metrics import reading
 from clew.observe.store import totals
@@ -328,6 +330,20 @@ def test_a_counted_figure_names_its_trace(store: Store, otlp: Any) -> None:
         ]
         assert [(one.trace_id, one.value) for one in series.exemplars.values()] == [(otlp.trace_id(7), 1.0)]
         store.totals = None
+
+
+def test_an_agent_without_a_name_goes_by_that_of_its_span(store: Store, otlp: Any) -> None:
+    take(store, otlp.lines(otlp.traces(otlp.span(1, attributes={"openinference.span.kind": "AGENT"}, name="CodeAgent.run"))))
+    assert counter(store, "agent_execution_total") == {("CodeAgent.run", "success"): 1}
+
+
+@pytest.mark.needs("genai_prices")
+def test_real_traces_give_the_figures_that_are_known_of_them(store: Store, shared_data: Callable[[str], Path]) -> None:
+    import_file(store, shared_data("trail/gaia.traces.otlp.jsonl.xz"), name="gaia")
+    assert counter(store, "llm_tokens_total") == {("o3-mini", "prompt"): 1_884_082, ("o3-mini", "completion"): 357_419}
+    assert counter(store, "llm_cost_dollars_total") == {("o3-mini", ""): pytest.approx(3.6451338, abs=1e-6)}
+    assert counter(store, "clew_model_calls_total") == {("o3-mini", "computed"): 380, ("", "missing"): 1}
+    assert sum(counter(store, "tool_usage_total").values()) == 134
 
 
 def test_a_measured_figure_names_its_trace_too(store: Store) -> None:

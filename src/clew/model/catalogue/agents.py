@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from clew.model import attributes as names
-from clew.model.catalogue.metric import STATUS, Derived, Label, Metric
+from clew.model.catalogue.metric import NAME, STATUS, Derived, Label, Metric
 
 _MEMORY_TYPE: Final = Label("memory_type", (names.MEMORY_TYPE,))
 
@@ -14,7 +14,7 @@ METRICS: Final = (
         "agent_active",
         "gauge",
         "Agents at work",
-        (Label("type", (names.AGENT_NAME,)),),
+        (Label("type", (names.AGENT_NAME, NAME)),),
         derived=(Derived("agent", "active"),),
     ),
     Metric(
@@ -22,7 +22,7 @@ METRICS: Final = (
         "counter",
         "Agents that came to their end",
         (
-            Label("agent_type", (names.AGENT_NAME,)),
+            Label("agent_type", (names.AGENT_NAME, NAME)),
             Label("status", (STATUS,), ("success", "failure"), {"ok": "success", "unset": "success", "error": "failure"}),
         ),
         derived=(Derived("agent", "count"),),

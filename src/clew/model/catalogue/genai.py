@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from clew.model import attributes as names
-from clew.model.catalogue.metric import MODEL_CALL, REFUSED, Derived, Label, Metric
+from clew.model.catalogue.metric import MODEL_CALL, NAME, REFUSED, Derived, Label, Metric
 
 _SECONDS: Final = tuple([0.01 * 2**step for step in range(14)])
 _LONGER: Final = tuple([0.1 * 2**step for step in range(13)])
@@ -83,7 +83,7 @@ METRICS: Final = (
         "gen_ai_invoke_agent_duration_seconds",
         "histogram",
         "Time that an agent was at work",
-        (Label("gen_ai_agent_name", (names.AGENT_NAME,)), _ERROR),
+        (Label("gen_ai_agent_name", (names.AGENT_NAME, NAME)), _ERROR),
         unit="s",
         buckets=_LONGER,
         derived=(Derived("agent", "duration"),),

@@ -14,6 +14,8 @@ Take = Literal["count", "duration", "value", "active"]
 # What a label or a value may be read from beside attributes.
 STATUS: Final = "status"
 """How the span ended: ok, error or unset."""
+NAME: Final = "span name"
+"""The span's name."""
 COST: Final = "cost"
 """USD of a model call: what the provider reported, else tokens x price; unknown adds nothing."""
 COST_SOURCE: Final = "cost source"
@@ -43,7 +45,7 @@ class Label(NamedTuple):
 
     name: str
     of: tuple[str, ...] = ()
-    """Attributes of the span (or STATUS, COST_SOURCE) that it is read from; the first that has a value which fits holds."""
+    """Attributes of the span (or STATUS, NAME, COST_SOURCE) that it is read from; the first that has a value which fits holds."""
     values: tuple[str, ...] = ()
     """The closed set of its values; empty: any."""
     map: Mapping[str, str] = NOTHING

@@ -7,7 +7,7 @@ from typing import Final
 
 from clew.model.catalogue import CATALOGUE
 from clew.model.catalogue.figures import LEAST_SLOT, STEPS
-from clew.model.catalogue.metric import COST, COST_SOURCE, MODEL_CALL, OVERRIDE, STATUS, Derived, Label, Metric
+from clew.model.catalogue.metric import COST, COST_SOURCE, MODEL_CALL, NAME, OVERRIDE, STATUS, Derived, Label, Metric
 from clew.model.dialects import COLUMNS
 from clew.observe.store import pricing
 from clew.observe.store.normalise import literal
@@ -30,6 +30,8 @@ def _text(name: str) -> str:
     """What stands under an attribute's name, as text; '' when nothing does."""
     if name == STATUS:
         return "toString(status)"
+    if name == NAME:
+        return "toString(name)"
     if name == COST_SOURCE:
         return "cost_source"
     column = _COLUMNS.get(name)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clew.model.catalogue import CATALOGUE
 from clew.model.catalogue.figures import Exemplar, Figures, Labels
-from clew.model.catalogue.metric import COST, COST_SOURCE, MODEL_CALL, OVERRIDE, STATUS, Derived, Label, Metric
+from clew.model.catalogue.metric import COST, COST_SOURCE, MODEL_CALL, NAME, OVERRIDE, STATUS, Derived, Label, Metric
 from clew.model.dialects import COLUMNS, LONG_VALUE_BYTES
 from clew.model.kinds import STATUS_CODES
 from clew.model.reading import has_usage, kind_of, number_of, text_of
@@ -124,7 +124,7 @@ class _Facts:
 
     def __init__(self, span: Span) -> None:
         self.attributes: dict[str, Any] = {**span.instrument.fixed, **span.attributes}
-        self._texts: dict[str, str] = {STATUS: _STATUS[span.status_code] if span.ended else "unset"}
+        self._texts: dict[str, str] = {STATUS: _STATUS[span.status_code] if span.ended else "unset", NAME: span.name}
         self._numbers: dict[str, float | None] = {}
         self._labels: dict[int, str] = {}
 

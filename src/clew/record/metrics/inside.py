@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any, Final, NamedTuple
 
 from clew.model import attributes as names
-from clew.model.catalogue.metric import COST, COST_SOURCE, MODEL_CALL, OVERRIDE, STATUS, Derived, Label, Metric
+from clew.model.catalogue.metric import COST, COST_SOURCE, MODEL_CALL, NAME, OVERRIDE, STATUS, Derived, Label, Metric
 from clew.record.context import Remote, context
 from clew.record.span import Span
 
@@ -16,7 +16,7 @@ _around: Final[ContextVar[tuple[Span, ...]]] = ContextVar("clew_metric_spans", d
 """Spans of instruments that a call may be meant for though another span is current, innermost first."""
 
 _MODEL_KINDS: Final = ("llm", "embedding", "agent")
-_NO_ATTRIBUTES: Final = (STATUS, COST, COST_SOURCE)
+_NO_ATTRIBUTES: Final = (STATUS, NAME, COST, COST_SOURCE)
 
 
 class Deriving(NamedTuple):
