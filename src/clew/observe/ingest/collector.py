@@ -43,6 +43,8 @@ SETTLE_S = 3.0
 """Time between two settlements, and longest turn of inserting."""
 ROLL_S = 2.0
 """Longest time that is spent on rollups at a stretch, and the pause before the next."""
+MANY_MINUTES = 500
+"""Minutes without rollups beyond which the log says how many there are: a store that just became large, or a large import."""
 CHECKPOINT_S = 5.0
 """Time between two syncs of the file system, while records come in."""
 STORED_S = 60.0
@@ -259,6 +261,13 @@ class Collector:
         if self._store.has_stale and not self._closing.is_set() and time.monotonic() - self._rolled_at >= ROLL_S:
             rollups.roll(self._store, most_s=ROLL_S, stop=lambda: self._closing.is_set() or self._log.unread_bytes() >= BATCH_BYTES)
             self._rolled_at = time.monotonic()
+            left = rollups.progress(self._store)
+            if left is not None and left.stale > MANY_MINUTES:
+                log.info(
+                    "rollups: %d of %d minutes are written; the others are read from spans until they are",
+                    left.minutes - left.stale,
+                    left.minutes,
+                )
 
     def _insert(self, frames: list[Frame]) -> _Inserting:
         inserts = [(batch, self._store.workers.submit(batch.insert, self._store)) for batch in _batches(frames)]
