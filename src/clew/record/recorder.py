@@ -186,7 +186,9 @@ class Recorder:
 
     def use(self, processors: Sequence[Processor]) -> None:
         """See to it that each of these sees every span from now on."""
-        self.processors = (*self.processors, *[processor for processor in processors if processor not in self.processors])
+        for processor in processors:
+            if not any(processor is other for other in self.processors):
+                self.processors = (*self.processors, processor)
         self.unusual = self.unusual or bool(self.processors)
 
     def drop(self, processor: Processor) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -140,6 +142,29 @@ def test_a_forked_child_counts_only_its_own() -> None:
         assert answers.get(timeout=30) == {("search", "true"): 1}
         child.join()
         assert figures("tool_usage_total") == {("search", "true"): 3}
+
+
+FORKING = """
+import os, sys, clew
+from clew.record.metrics import live
+clew.init(data_dir=sys.argv[1])
+clew.metrics_collector()
+clew.init(data_dir=sys.argv[1])
+def work():
+    with clew.tool("search"):
+        pass
+work()
+if not os.fork():
+    work()
+    print([series.value for metric, found in live.reading() if metric.name == "tool_usage_total" for _, series in found], flush=True)
+    os._exit(0)
+os.wait()
+"""
+
+
+def test_a_span_counts_once_after_another_start_and_a_fork(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FORKING, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout == "[1.0]\n"
 
 
 def test_without_prometheus_client_everything_is_there_and_does_nothing(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
