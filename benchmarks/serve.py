@@ -4,10 +4,12 @@ The clients send encoded requests that were made beforehand, as fast as they are
 the last acknowledged span is asked for until it is there, and every stored span is counted. What is timed is from the first request until the
 last acknowledged span is answered by a query: acknowledged, durable, full-text indexed and queryable.
 
-    python benchmarks/serve.py [--seconds S] [--clients N] [--per-request N] [--rate N] [--protocol http|grpc] [--json]
+    python benchmarks/serve.py [--seconds S] [--clients N] [--per-request N] [--rate N] [--protocol http|json|grpc] [--peers] [--json]
 
 Without --rate the clients are faster than the store, and the log takes the difference until it is full; the time to drain it counts. With --rate
 they offer so many spans a second, which shows what the store keeps up with.
+
+--peers sends the same load to Phoenix and MLflow afterwards (peers.py), over OTLP/HTTP with protobuf.
 
 The clients' ids and times differ with each pass over the file, so no span is sent twice. The goals are printed as met or missed, never
 asserted: the machine may have other work, which the load average beside the figures shows.
@@ -16,6 +18,7 @@ asserted: the machine may have other work, which the load average beside the fig
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import multiprocessing
 import os
@@ -32,6 +35,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import peers
 import psutil
 import spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -57,9 +61,10 @@ def free_ports(count: int) -> list[int]:
 class Template:
     """An encoded request, and where its ids stand: a pass changes four bytes of each, which costs the client next to nothing."""
 
-    def __init__(self, body: bytes) -> None:
-        self.body = bytearray(body)
+    def __init__(self, body: bytes, *, json: bool) -> None:
         request = ExportTraceServiceRequest.FromString(body)
+        self._json = json
+        self.body = bytearray(_as_json(request) if json else body)
         ids: set[bytes] = set()
         self.spans = 0
         for resource in request.resource_spans:
@@ -68,16 +73,34 @@ class Template:
                     self.spans += 1
                     ids |= {span.trace_id, span.span_id}
                     self.last = span
-        self._ends = [at + len(found) for found in ids for at in _all(body, found)]
+        shown = [found.hex().encode() if json else found for found in ids]
+        self._ends = [at + len(found) for found in shown for at in _all(bytes(self.body), found)]
 
     def renew(self, number: int) -> None:
         """Ids of their own for this pass; parents and traces still fit."""
-        mark = number.to_bytes(4, "big")
+        mark = b"%08x" % number if self._json else number.to_bytes(4, "big")
         for end in self._ends:
-            self.body[end - 4 : end] = mark
+            self.body[end - len(mark) : end] = mark
 
     def last_span(self, number: int) -> str:
         return str((self.last.span_id[:-4] + number.to_bytes(4, "big")).hex())
+
+
+def _as_json(request: ExportTraceServiceRequest) -> bytes:
+    """OTLP/JSON: protobuf's own JSON, with ids in hex."""
+    from google.protobuf.json_format import MessageToDict
+
+    def turn(value: Any) -> Any:
+        if isinstance(value, list):
+            return [turn(item) for item in value]
+        if isinstance(value, dict):
+            return {key: base64.b64decode(inner).hex() if key in IDS else turn(inner) for key, inner in value.items()}
+        return value
+
+    return json.dumps(turn(MessageToDict(request)), separators=(",", ":")).encode()
+
+
+IDS = ("traceId", "spanId", "parentSpanId")
 
 
 def _all(body: bytes, found: bytes) -> list[int]:
@@ -90,7 +113,11 @@ def _all(body: bytes, found: bytes) -> list[int]:
 
 def client(seed: int, settings: dict[str, Any], go: Any, stop: Any, results: Any) -> None:
     """Sends until told to stop; reports what was acknowledged."""
-    made = [Template(body) for body in spans.requests(TEMPLATES * settings["per_request"], per_request=settings["per_request"], seed=seed)]
+    as_json = settings["protocol"] == "json"
+    made = [
+        Template(body, json=as_json)
+        for body in spans.requests(TEMPLATES * settings["per_request"], per_request=settings["per_request"], seed=seed)
+    ]
     send = _sender(settings)
     results.put("ready")
     go.wait()
@@ -152,14 +179,18 @@ def _sender(settings: dict[str, Any]) -> Any:
         return call
     import http.client
 
-    connection = http.client.HTTPConnection("127.0.0.1", settings["http"], timeout=60)
-    kind = "application/x-protobuf"
+    connection = http.client.HTTPConnection("127.0.0.1", settings["http"], timeout=300)
+    headers = {"Content-Type": "application/json" if settings["protocol"] == "json" else "application/x-protobuf", **settings["headers"]}
 
     def post(body: bytes) -> bool:
-        connection.request("POST", "/v1/traces", body, {"Content-Type": kind})
-        answer = connection.getresponse()
-        answer.read()
-        if answer.status not in (200, 429, 503):
+        try:
+            connection.request("POST", "/v1/traces", body, headers)
+            answer = connection.getresponse()
+            answer.read()
+        except (http.client.HTTPException, OSError):  # some peers close a connection now and then
+            connection.close()
+            return False
+        if answer.status not in (200, 429, 500, 503):
             raise SystemExit(f"the server answered {answer.status}")
         return answer.status == 200
 
@@ -212,36 +243,46 @@ def count(data_dir: Path, where: str = "") -> int:
         return int(asked.ask(SQL, query=f"SELECT count() FROM spans {where}").rows[0][0])
 
 
+class Clients:
+    """Processes that send for a time."""
+
+    def __init__(self, arguments: argparse.Namespace, settings: dict[str, Any]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._go, self._stop, self._results = context.Event(), context.Event(), context.Queue()
+        self._seconds = arguments.seconds
+        given = {"rate": arguments.rate / arguments.clients, "per_request": arguments.per_request, "headers": {}, **settings}
+        self._processes = [
+            context.Process(target=client, args=(random.randrange(1 << 30), given, self._go, self._stop, self._results))
+            for _ in range(arguments.clients)
+        ]
+        for one in self._processes:
+            one.start()
+        for _ in self._processes:
+            assert self._results.get() == "ready"
+
+    def send(self) -> tuple[list[dict[str, Any]], float]:
+        """What each has to say, and how long all of it took."""
+        begun = time.perf_counter()
+        self._go.set()
+        time.sleep(self._seconds)
+        self._stop.set()
+        found = [self._results.get() for _ in self._processes]
+        took = time.perf_counter() - begun
+        for one in self._processes:
+            one.join()
+        return found, took
+
+
 def measure(arguments: argparse.Namespace, data_dir: Path) -> dict[str, Any]:
     server = Server(data_dir)
     time.sleep(IDLE_S)  # what the start has begun ends
     before = server.cpu_s()
     time.sleep(IDLE_S)
     idle = {"idle_cpu_share": (server.cpu_s() - before) / IDLE_S, "idle_rss_mib": server.seen.memory_info().rss / 2**20}
-    context = multiprocessing.get_context("spawn")
-    go, stop, results = context.Event(), context.Event(), context.Queue()
-    rate = arguments.rate / arguments.clients
-    settings = {
-        "rate": rate,
-        "per_request": arguments.per_request,
-        "protocol": arguments.protocol,
-        "http": server.http,
-        "grpc": server.grpc,
-    }
-    clients = [
-        context.Process(target=client, args=(random.randrange(1 << 30), settings, go, stop, results)) for _ in range(arguments.clients)
-    ]
-    for one in clients:
-        one.start()
-    for _ in clients:
-        assert results.get() == "ready"
+    clients = Clients(arguments, {"protocol": arguments.protocol, "http": server.http, "grpc": server.grpc})
     used = server.cpu_s()
     begun = time.perf_counter()
-    go.set()
-    time.sleep(arguments.seconds)
-    stop.set()
-    found = [results.get() for _ in clients]
-    sent_s = time.perf_counter() - begun
+    found, sent_s = clients.send()
     waiting = server.stats()["waiting"]
     while server.stats()["waiting"]:
         time.sleep(0.02)
@@ -258,8 +299,6 @@ def measure(arguments: argparse.Namespace, data_dir: Path) -> dict[str, Any]:
     stored = count(data_dir)
     if not (stored == acknowledged == stats["stored"] == stats["received"]) or stats["gap"]:
         raise SystemExit(f"{acknowledged} acknowledged, {stored} in the store, account {stats}")
-    for one in clients:
-        one.join()
     closing_s = server.stop()
     return {
         **idle,
@@ -280,6 +319,25 @@ def measure(arguments: argparse.Namespace, data_dir: Path) -> dict[str, Any]:
         "peak_rss_mib": server.peak_rss / 2**20,
         "closing_s": closing_s,
     }
+
+
+def measure_peers(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    def load(port: int, headers: dict[str, str]) -> dict[str, Any]:
+        found, took = Clients(arguments, {"protocol": "http", "http": port, "headers": headers}).send()
+        return {"acknowledged": sum(one["acknowledged"] for one in found), "refused": sum(one["refused"] for one in found), "sent_s": took}
+
+    environments = Path(arguments.environments or folder / "environments")
+    http, grpc = free_ports(2)
+    return {name: peers.measure(name, load, folder, environments, (http, grpc)) for name in peers.PEERS}
+
+
+def report_peers(found: dict[str, Any], ours: float) -> None:
+    print()
+    for name, figures in found.items():
+        print(
+            f"{name + ' ' + figures['version']:28}{figures['stored_per_s']:>12,.0f} spans/s   {figures['stored']:,} in its database of "
+            f"{figures['acknowledged']:,} acknowledged, {figures['bytes_per_span']:,.0f} bytes each; Clew {ours / max(figures['stored_per_s'], 1e-9):,.0f} times"
+        )
 
 
 def report(figures: dict[str, Any], machine: dict[str, Any]) -> None:
@@ -325,12 +383,19 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=2)
     parser.add_argument("--per-request", type=int, default=1000)
     parser.add_argument("--rate", type=int, default=0, help="spans a second that the clients offer; 0: as many as are acknowledged")
-    parser.add_argument("--protocol", choices=("http", "grpc"), default="http")
+    parser.add_argument(
+        "--protocol", choices=("http", "json", "grpc"), default="http", help="http: OTLP/HTTP with protobuf; json: OTLP/HTTP with JSON"
+    )
+    parser.add_argument(
+        "--peers", action="store_true", help="then send the same to Phoenix and MLflow (installs them; needs a package index)"
+    )
+    parser.add_argument("--environments", help="folder for the peers' environments, to keep them; default: made anew")
     parser.add_argument("--json", action="store_true", help="also write benchmarks/results/serve.json")
     arguments = parser.parse_args()
     load = [os.getloadavg()[0]]
     with tempfile.TemporaryDirectory(prefix="clew-benchmark-") as folder:
         figures = measure(arguments, Path(folder) / "data")
+        of_peers = measure_peers(arguments, Path(folder)) if arguments.peers else {}
     load.append(os.getloadavg()[0])
     goals = {
         f"{GOAL_RATE:,} spans/s": figures["spans_per_s"] >= GOAL_RATE,
@@ -342,10 +407,13 @@ def main() -> None:
     given = {name: getattr(arguments, name) for name in ("seconds", "clients", "per_request", "rate", "protocol")}
     machine = {"python": platform.python_version(), "cpus": os.cpu_count(), "load_average": load, **given, "goals": goals}
     report(figures, machine)
+    report_peers(of_peers, figures["spans_per_s"])
     if arguments.json:
         results = Path(__file__).parent / "results"
         results.mkdir(exist_ok=True)
-        (results / "serve.json").write_text(json.dumps({"machine": machine, "clew": figures}, indent=2) + "\n", encoding="utf-8")
+        (results / "serve.json").write_text(
+            json.dumps({"machine": machine, "clew": figures, **of_peers}, indent=2) + "\n", encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":
