@@ -141,6 +141,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("budget_output_tokens", ("CLEW_BUDGET_OUTPUT_TOKENS",), 1024, _count, "Output tokens that budgets reserve for a call that sets no max_tokens."),
     Setting("planner_model", ("CLEW_PLANNER_MODEL",), None, str, "Model that plans workflows from words, as PROVIDER:MODEL."),
     Setting("store", ("CLEW_STORE",), None, str, "ClickHouse server that has the tables, as clickhouse://user:password@host:8123/database; default: they are in the data directory."),
+    Setting("settle", ("CLEW_SETTLE",), True, _flag, "Settle what comes into the tables of a ClickHouse server; of several collectors on one, exactly one does."),
     Setting("owner_wait_s", ("CLEW_OWNER_WAIT_S",), 10.0, _seconds, "Longest wait for the process that owns the store."),
     Setting("owner_linger_s", ("CLEW_OWNER_LINGER_S",), 10.0, _seconds, "Seconds the store's owner stays after its last client."),
     Setting("host", ("CLEW_HOST",), "127.0.0.1", str, "Address that clew serve listens on; any but this machine's own loopback demands API keys."),

@@ -191,7 +191,9 @@ class Collector:
                         self._log.wait(BATCH_BYTES, GATHER_S)
                     with self._store.ingesting:
                         self._take_in()
-                if self._unsettled and (closing or time.monotonic() - self._settled_at >= SETTLE_S):
+                # Others may have put in what is to be settled here.
+                shared = self._store.engine.placement.is_shared and self._store.engine.settles and not closing
+                if (self._unsettled or shared) and (closing or time.monotonic() - self._settled_at >= SETTLE_S):
                     with self._store.ingesting:
                         self._settle()
                 self._roll_when_due()
@@ -215,7 +217,7 @@ class Collector:
 
     def _patience(self) -> float | None:
         """Seconds until there is something to do though nothing comes in; None when there is not."""
-        if self._unsettled:
+        if self._unsettled or (self._store.engine.placement.is_shared and self._store.engine.settles):
             return max(self._settled_at + SETTLE_S - time.monotonic(), 0.0)
         if self._store.has_stale:
             return max(self._rolled_at + ROLL_S - time.monotonic(), 0.0)

@@ -72,12 +72,12 @@ def delete(store: Store, run_ids: Sequence[str]) -> Deleted:
 @contextmanager
 def _chosen(store: Store, run_ids: Sequence[str]) -> Iterator[None]:
     """The table ``deleting`` has these ids, and is empty afterwards."""
-    store.command("TRUNCATE TABLE deleting")
+    store.empty("deleting")
     store.insert_rows("deleting", ["trace_id"], [(run_id,) for run_id in dict.fromkeys(run_ids)])
     try:
         yield
     finally:
-        store.command("TRUNCATE TABLE deleting")
+        store.empty("deleting")
 
 
 def _count(store: Store, *, done: bool) -> Deleted:

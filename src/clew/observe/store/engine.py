@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
+from clew import settings
 from clew.errors import MissingExtra, SettingError, StoreUnavailable
 from clew.observe.store.format import Format, keep
 from clew.observe.store.schema import ONE_SERVER, Placement
@@ -33,6 +34,8 @@ class Engine(Protocol):
     is_own: bool
     """Whether nobody else works in it, so that merging and tidying up are ours."""
     placement: Placement
+    settles: bool
+    """Whether settling is done here: of several collectors on one server, one does."""
 
     def connect(self) -> Client:
         """A handle for one thread.
@@ -59,6 +62,7 @@ class Embedded:
     """The engine in this process, with its tables under ``data_dir``. A directory has one process."""
 
     is_own = True
+    settles = True
     placement = ONE_SERVER
 
     def __init__(self, data_dir: Path) -> None:
@@ -112,10 +116,11 @@ class Remote:
     placement: Placement
     _url: str
     _database: str
+    settles: bool = True
     is_own = False
 
     @classmethod
-    def of(cls, url: str) -> Remote:
+    def of(cls, url: str, *, settles: bool = True) -> Remote:
         """
         :param url: ``clickhouse://user:password@host:8123/database?cluster=NAME``, with ``secure=1`` for TLS; other parameters go to
             clickhouse-connect. Only the host is needed.
@@ -137,7 +142,7 @@ class Remote:
             options["secure"] = "true"
         database = unquote(parts.path.strip("/")) or DATABASE
         plain = urlunsplit(("clickhouse", parts.netloc, "", urlencode(options), ""))
-        return cls(shown, Placement(cluster) if cluster else ONE_SERVER, plain, database)
+        return cls(shown, Placement(cluster, is_shared=True), plain, database, settles)
 
     def connect(self) -> Client:
         return self._client(self._database, {})
@@ -182,11 +187,11 @@ class Remote:
 
 
 def engine_of(url: str | None, data_dir: Path) -> Engine:
-    """The engine at an address; none: the one embedded in the data directory.
+    """The engine at an address; none: the one embedded in the data directory. The setting ``settle`` says whether settling is done here.
 
     :raises SettingError: it is no address of a store
     """
-    return Remote.of(url) if url else Embedded(data_dir)
+    return Remote.of(url, settles=settings.get("settle")) if url else Embedded(data_dir)
 
 
 def first_line(error: BaseException) -> str:

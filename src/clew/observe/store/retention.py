@@ -174,7 +174,7 @@ def _drop(store: Store, day: Day) -> None:
     )
     for table in reversed(DAILY[day.signal]):  # the records last: as long as they are there, the day is found again
         if table in there:
-            store.command(f"ALTER TABLE {table} DROP PARTITION ID '{partition}'")
+            store.command(f"ALTER TABLE {store.engine.placement.kept(table)} DROP PARTITION ID '{partition}'")
     if day.signal != "totals":
         removed.note(store.data_dir, day.reason, {day.signal: day.records})
 

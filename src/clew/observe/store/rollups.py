@@ -327,7 +327,7 @@ def _sweep(store: Store) -> None:
     with store.ingesting:
         count = store.value(f"SELECT count() FROM rollups WHERE {old}")
         if count and (store.has_removed or count > store.rows_in("rollups") * OLD_SHARE):
-            store.command(f"ALTER TABLE rollups DELETE WHERE {old} SETTINGS mutations_sync = 1")
+            store.command(f"ALTER TABLE {store.engine.placement.kept('rollups')} DELETE WHERE {old} SETTINGS mutations_sync = 1")
     store.has_removed, store.swept_at = False, time.monotonic()
 
 

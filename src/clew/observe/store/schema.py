@@ -27,6 +27,12 @@ class Placement(NamedTuple):
     """How the tables lie: on one server, or over the shards and replicas of a cluster."""
 
     cluster: str = ""
+    is_shared: bool = False
+    """Whether several collectors may write to it."""
+
+    def kept(self, table: str) -> str:
+        """What names a table in a statement that changes it as a whole: ALTER, DELETE, TRUNCATE."""
+        return f"{table}_shard {self.on_cluster}" if self.cluster else table
 
     @property
     def replicated(self) -> str:
@@ -120,6 +126,8 @@ def parts(placement: Placement, *, redact: bool = False) -> dict[str, str]:
     generated = {
         "replicated": placement.replicated,
         "on_cluster": placement.on_cluster,
+        # Who settles removes just the rows that it has read: others may have been added since.
+        "mark": ",\n    mark UInt64 DEFAULT rand64()" if placement.is_shared else "",
         "second": normalise.SECOND,
         "day": DAY,
         "value_type": normalise.VALUE_TYPE_SQL,

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 CHUNK = 2_000_000
 """Most spans that are settled at once; 60 bytes each."""
 
+MARKS = 10_000
+"""Most rows of ``touched`` that are named in one statement: twenty digits each, of the 256 KiB that one may have."""
+
 FEW = 100
 """Traces that are found faster by the index on trace ids than by reading every trace id of their time."""
 
@@ -92,11 +95,16 @@ def touch(store: Store, where: str, parameters: Mapping[str, Any] | None = None)
     """
     rollups.touch(store, f"span_records WHERE {where}", parameters)
     store.has_removed = True
-    store.command(f"INSERT INTO touched SELECT DISTINCT trace_id, {rollups.MINUTE} FROM span_records WHERE {where}", parameters)
+    store.command(
+        f"INSERT INTO touched (trace_id, minute) SELECT DISTINCT trace_id, {rollups.MINUTE} FROM span_records WHERE {where}", parameters
+    )
 
 
 def settle(store: Store) -> int:
     """Settles the traces touched since the last call, and counts what came in where metrics are kept; gives back how many spans they have."""
+    if not store.engine.settles:
+        return 0
+    read = _Touched.now(store)
     kept = totals.of(store)
     if kept is not None:
         kept.count_points()
@@ -108,8 +116,7 @@ def settle(store: Store) -> int:
     use = f" SETTINGS use_skip_indexes = {int(traces <= FEW)}"
     total = store.value(f"SELECT count() FROM span_records WHERE {within}{touched}{use}")
     if not total:
-        if store.value("SELECT count() FROM touched"):  # of traces that are gone
-            store.command("TRUNCATE TABLE touched")
+        read.remove()  # of traces that are gone
         return 0
     chunks = -(-total // CHUNK)
     for chunk in range(chunks):
@@ -117,9 +124,31 @@ def settle(store: Store) -> int:
         _Chunk(store, within + some, some, use).settle()
         if kept is not None:
             kept.count_spans(within + some, some)
-    store.command("TRUNCATE TABLE touched")
+    read.remove()
     store.has_stale = True
     return int(total)
+
+
+class _Touched(NamedTuple):
+    """The rows of ``touched`` at one moment."""
+
+    store: Store
+    marks: list[int] | None
+    """None: nobody adds to the table meanwhile, so that all of it is meant."""
+
+    @classmethod
+    def now(cls, store: Store) -> _Touched:
+        shared = store.engine.placement.is_shared
+        return cls(store, [mark for (mark,) in store.query("SELECT mark FROM touched").result_rows] if shared else None)
+
+    def remove(self) -> None:
+        if self.marks is None:
+            if self.store.value("SELECT count() FROM touched"):
+                self.store.empty("touched")
+            return
+        table = self.store.engine.placement.kept("touched")
+        for first in range(0, len(self.marks), MARKS):
+            self.store.command(f"DELETE FROM {table} WHERE mark IN ({', '.join(map(str, self.marks[first : first + MARKS]))})")
 
 
 def _repeats(ids: NDArray[np.uint64]) -> bool:

@@ -188,6 +188,10 @@ class Store:
         with engine_errors():
             self.client().command(sql, parameters=dict(parameters or {}))
 
+    def empty(self, table: str) -> None:
+        """Removes all rows of a table."""
+        self.command(f"TRUNCATE TABLE {self.engine.placement.kept(table)}")
+
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None, *, settings: Mapping[str, Any] | None = None) -> QueryResult:
         """Runs a SELECT. ``{name:Type}`` in it takes the parameter's value, bound by the engine."""
         with engine_errors():

@@ -80,7 +80,7 @@ class Totals:
         if not self._store.value("SELECT count() FROM fresh_totals"):
             return
         self._count_points("(name, series, time_ns, start_ns) IN (SELECT name, series, time_ns, start_ns FROM fresh_totals)")
-        self._store.command("TRUNCATE TABLE fresh_totals")
+        self._store.empty("fresh_totals")
 
     def count_all(self) -> None:
         """Counts everything that is stored and was not counted."""
