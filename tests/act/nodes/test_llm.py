@@ -243,6 +243,7 @@ def test_another_model_answers_when_one_fails_and_the_change_is_recorded(ask: As
     assert "cannot be read" in done.results["fallbacks"][1]["reason"]
     assert [(call.model, call.error) for call in ask.calls] == [("gpt-4.1", "rate_limit"), ("gpt-4.1-mini", None)]
     assert ask.tree == ["llm chat !", "decision which model answers", "decision which model answers", "llm chat"]
+    assert b"".join(ask.record.lines).count(b'"llm_fallback_total"') == 1  # one line of points, with both changes in it
     first = next(span for span in ask.record.spans if span.kind == "decision")
     assert first.attributes["clew.decision.choice"] == "replay:nowhere"
     assert "is rate limited" in first.attributes["clew.decision.reason"]

@@ -19,6 +19,8 @@ from clew.act.workflow.nodes import function, node
 from clew.act.workflow.nodes.limit import within
 from clew.errors import BudgetExceeded, MissingExtra, ModelError, Refused
 from clew.model.usage import Usage
+from clew.record.calls.request import fell_back
+from clew.record.errors import error_type
 from clew.record.instruments.functions import decision, tool
 
 if TYPE_CHECKING:
@@ -169,6 +171,7 @@ def _first_answer(asking: Asking, params: LlmNode.Params, base: Path, fallbacks:
                 raise
             following = candidates[number + 1]
             fallbacks.append({"from": name, "to": following, "reason": str(error)})
+            fell_back(name, following, error_type(error))
             with decision("which model answers", options=candidates[number:]) as made:
                 made.choose(following, reason=str(error), by="fallback_models")
     raise AssertionError("there is a model at least")
