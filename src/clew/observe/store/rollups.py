@@ -29,7 +29,7 @@ MINUTE: Final = f"toUInt32(intDiv(start_ns, {MINUTE_NS}))"
 
 AT_ONCE: Final = 400_000
 """Spans, about, that are read for one writing: some tenths of a second, during which nothing is taken in."""
-BUSY: Final = 100_000
+BUSY: Final = 30_000
 """Spans of a minute beyond which it is not written again and again while spans of it arrive, but when they have ceased for QUIET_S."""
 QUIET_S: Final = 10.0
 SWEEP_S: Final = 60.0
