@@ -188,6 +188,15 @@ def test_the_same_calls_inside_a_task_span_count_once() -> None:
 
 
 @pytest.mark.usefixtures("record")
+def test_a_plain_task_span_gives_them_as_well() -> None:
+    with clew.task("one", worker_profile="code_worker", phase="build", retries=2, result="retry"):
+        pass
+    assert figures("task_completion_total") == {("retry", "code_worker"): 1}
+    assert figures("task_execution_duration_seconds") == {("code_worker", "build"): 1}
+    assert sums("task_retry_count") == {(): 2}
+
+
+@pytest.mark.usefixtures("record")
 def test_a_tracked_task_gives_the_same_metrics_by_itself() -> None:
     with task_metrics.track_task("code_worker", "build", task_id="one") as task:
         assert figures("active_workers") == {("code_worker",): 1}

@@ -54,8 +54,17 @@ DECISION: Final = Instrument(
 )
 GIT: Final = Instrument("git", name_attribute=names.GIT_OPERATION, keywords={"commit": names.GIT_COMMIT, "branch": names.GIT_BRANCH})
 MESSAGE: Final = Instrument("message")
-MEMORY: Final = Instrument("memory")
-TASK: Final = Instrument("task")
+MEMORY: Final = Instrument("memory", keywords={"memory_type": names.MEMORY_TYPE})
+TASK: Final = Instrument(
+    "task",
+    keywords={
+        "task_id": names.TASK_ID,
+        "worker_profile": names.WORKER_PROFILE,
+        "phase": names.TASK_PHASE,
+        "result": names.TASK_STATUS,
+        "retries": names.TASK_RETRIES,
+    },
+)
 EXECUTION: Final = Instrument("execution")
 GATE: Final = Instrument("gate")
 EVALUATION: Final = Instrument("evaluation")

@@ -39,8 +39,8 @@ class TaskMetrics:
         """A task in a worker's hands, as a span of kind task. ``status`` of the mapping: success, failed or retry; an exception makes it
         error. ``retry_count``: how often it was tried again before."""
         metadata: Metadata = {"status": "success", "retry_count": None}
-        given = {names.WORKER_PROFILE: worker_profile, names.TASK_PHASE: phase}
-        span = task(task_id or phase, **given, **({names.TASK_ID: task_id} if task_id else {}))
+        span = task(task_id or phase, worker_profile=worker_profile, phase=phase)
+        span.set(names.TASK_ID, task_id)
         with inside.within(span), span:
             try:
                 yield metadata
