@@ -20,9 +20,9 @@ from clew.observe.store.pricing import charged
 if TYPE_CHECKING:
     from clew.observe.store.store import Store
 
-ROLL_FROM: Final = 100_000
-"""Spans from which a store has rollups. Reading all of them takes some tens of milliseconds, and two tables more would take a third of
-what a small store takes on disk."""
+ROLL_FROM: Final = 1_000_000
+"""Spans from which a store has rollups. Reading them all takes a few hundred milliseconds, as planning a question to the rollups does; and
+two tables more would take a third of what a small store takes on disk."""
 MINUTE_NS: Final = 60_000_000_000
 MINUTE: Final = f"toUInt32(intDiv(start_ns, {MINUTE_NS}))"
 """The minute in which a span starts, since 1970."""
