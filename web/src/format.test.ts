@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ago, bytes, duration, line, percent, short, usd, visible } from "./format";
+import { ago, bytes, duration, headline, line, percent, short, usd, visible } from "./format";
 
 describe("figures", () => {
   it("of durations have the unit that fits", () => {
@@ -53,6 +53,7 @@ describe("hostile text", () => {
   it("has its control characters shown, and keeps to its line", () => {
     expect(visible("a\u0000b\u001b[31m\n")).toBe("a␀b␛[31m\n");
     expect(line("a\n\tb \u202eevil\u202c")).toBe("a b evil");
+    expect(headline("tests FAILED\n=======\nFAIL: one")).toBe("tests FAILED FAIL: one");
     expect(line("x".repeat(400), 10)).toBe(`${"x".repeat(10)}…`);
   });
 });

@@ -107,6 +107,11 @@ export function line(text: string, most = 300): string {
   return visible(cut.replace(/\s+/g, " ").trim()).replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "");
 }
 
+/** The same for a sentence: rules of equal signs or dashes are left out. */
+export function headline(text: string, most = 110): string {
+  return line(text.replace(/([=\-_*#~])\1{3,}/g, " "), most);
+}
+
 function distance(seconds: number): string {
   if (seconds < 60) return `${seconds} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;

@@ -50,13 +50,13 @@ export function Shell() {
           ))}
         </ul>
         <div className="rail-foot">
-          <button type="button" onClick={() => setOpen("palette")} aria-label="Command palette">
+          <button type="button" onClick={() => setOpen("palette")} data-hint="Command palette">
             Commands <kbd>⌘K</kbd>
           </button>
-          <button type="button" onClick={() => setOpen("help")} aria-label="Keyboard help">
+          <button type="button" onClick={() => setOpen("help")} data-hint="Keyboard help">
             Keys <kbd>?</kbd>
           </button>
-          <button type="button" onClick={switchTheme} aria-label={`Theme: ${THEMES[theme]}; switch`}>
+          <button type="button" onClick={switchTheme} data-hint="Switch between light, dark and the system's theme">
             {THEMES[theme]} theme
           </button>
         </div>

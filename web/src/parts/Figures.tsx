@@ -122,7 +122,7 @@ export function Id({ id, of = "id" }: { id: string; of?: string }) {
       type="button"
       className="id mono"
       data-hint={`${id}\nClick to copy`}
-      aria-label={`Copy ${of} ${id}`}
+      aria-label={`${shortId(id)}: copy the ${of}`}
       onClick={(event) => {
         event.stopPropagation();
         void copy(id);

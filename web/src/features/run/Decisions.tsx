@@ -156,16 +156,11 @@ function Score({ score, best }: { score: number | null; best: number }) {
   );
 }
 
-/** What came of a decision: what it holds, else what follows it under the same parent. */
+/** What came of a decision: what it holds, else what follows it. */
 function outcomeOf(trace: Trace, at: number): { at: number; spans: number; failed: number } | null {
   let next = at + 1;
-  if (trace.below[at] === 1) {
-    const up = trace.parent[at]!;
-    next = at + trace.below[at]!;
-    while (next < trace.size && trace.parent[next] === up && trace.columns.kind[next] === "decision") next += trace.below[next]!;
-    if (next >= trace.size || trace.parent[next] !== up) return null;
-  }
-  return { at: next, spans: trace.below[next]!, failed: trace.errors[next]! };
+  while (next < trace.size && trace.columns.kind[next] === "decision") next++;
+  return next < trace.size ? { at: next, spans: trace.below[next]!, failed: trace.errors[next]! } : null;
 }
 
 function treeOf(trace: Trace, agents: { agentId: string; decisions: Decided[] }[]): { roots: Node[]; all: Node[] } {

@@ -7,7 +7,7 @@ import { useLive } from "../../api/live";
 import { Trouble } from "../../app/Broken";
 import { useKeys } from "../../app/keys";
 import { useShared, useView } from "../../app/view";
-import { count, duration, line, plural } from "../../format";
+import { count, duration, headline, line, plural } from "../../format";
 import { CutNote } from "../../parts/Empty";
 import { announce, copy, HUES, Id, outcome, Tokens, TotalCost, When } from "../../parts/Figures";
 import { Tabs } from "../../parts/Tabs";
@@ -231,7 +231,7 @@ function Sentence({ trace, failures, select }: { trace: Trace; failures: number[
           <button type="button" className="link" onClick={() => select(first)}>
             {line(trace.columns.name[first]!, 60)}
           </button>
-          {trace.columns.status_message[first] && <span className="soft">: {line(trace.columns.status_message[first]!, 110)}</span>}
+          {trace.columns.status_message[first] && <span className="soft">: {headline(trace.columns.status_message[first]!)}</span>}
         </>
       ) : (
         "."

@@ -2,7 +2,7 @@ import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { Trouble } from "../../app/Broken";
-import { bytes, clock, count, duration, exact, line, usd, utc } from "../../format";
+import { bytes, clock, count, duration, exact, line, usd, utc, visible } from "../../format";
 import { CallCost, copy, Figure, Id, Kind, Lasted, Status } from "../../parts/Figures";
 import { SidePanel } from "../../parts/SidePanel";
 import { contentsOf, costOf, type Detail, detailOf, logsOf } from "./queries";
@@ -110,7 +110,7 @@ export function SpanPanel({ trace, at, close, select }: { trace: Trace; at: numb
           )
         )}
       </dl>
-      {columns.status_message[at] && <pre className="message error">{line(columns.status_message[at]!, 4000)}</pre>}
+      {columns.status_message[at] && <pre className="message error">{visible(columns.status_message[at]!.slice(0, 4000))}</pre>}
       {detail.error && <Trouble error={detail.error} />}
       {columns.is_model_call[at] && <CostLines runId={runId} spanId={spanId} />}
       {detail.data && <Contents runId={runId} detail={detail.data} />}

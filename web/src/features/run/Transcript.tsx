@@ -2,7 +2,7 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useMemo, useRef } from "react";
 import { useKeys } from "../../app/keys";
-import { duration, line, plural, short } from "../../format";
+import { duration, line, plural, short, visible } from "../../format";
 import { Empty } from "../../parts/Empty";
 import { CallCost, Kind } from "../../parts/Figures";
 import { type Turn, transcriptOf } from "./queries";
@@ -139,7 +139,7 @@ function TurnView({ trace, at, turn, open }: { trace: Trace; at: number; turn: T
         </div>
       )}
       {columns.status[at] === "error" && columns.status_message[at] && (
-        <pre className="message error">{line(columns.status_message[at]!, 2000)}</pre>
+        <pre className="message error">{visible(columns.status_message[at]!.slice(0, 2000))}</pre>
       )}
       {columns.state[at] === "running" && outputs.length === 0 && columns.kind[at] === "llm" && (
         <p className="faint typing">waiting for the model…</p>

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useShared } from "../../app/view";
-import { count, exact, line, plural, utc } from "../../format";
+import { count, exact, line, plural, utc, visible } from "../../format";
 import { Id, Lasted, Status, Tokens, TotalCost } from "../../parts/Figures";
 import { type Run, runOddities } from "./queries";
 
@@ -55,7 +55,7 @@ export function Preview({ run }: { run: Run }) {
           </>
         )}
       </dl>
-      {run.error && <pre className="message error">{line(run.error, 2000)}</pre>}
+      {run.error && <pre className="message error">{visible(run.error.slice(0, 2000))}</pre>}
       {odd && (odd.repeated_calls > 0 || odd.blank_spans > 0) && (
         <>
           <h3>Looks odd</h3>

@@ -1,0 +1,321 @@
+"""Each view of the UI in Chromium: what a person reads and does there, by pointer and by keyboard."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.needs("chdb", "clickhouse_connect", "fastapi", "grpc", "uvicorn", "playwright")
+
+_spec = importlib.util.spec_from_file_location("ui_fixtures", Path(__file__).parent / "conftest.py")
+assert _spec is not None
+assert _spec.loader is not None
+ui: Any = importlib.util.module_from_spec(_spec)
+sys.modules[_spec.name] = ui  # where dataclasses look
+_spec.loader.exec_module(ui)
+
+Open = Callable[..., Any]
+
+
+def rows(page: Any) -> Any:
+    return page.locator("[role=grid] .table-row")
+
+
+def expect(of: Any) -> Any:
+    from playwright.sync_api import expect
+
+    return expect(of)
+
+
+def test_runs_are_listed_filtered_and_previewed_by_the_keyboard(open_page: Open) -> None:
+    page = open_page("/runs")
+    expect(rows(page).filter(has_text="mend it again")).to_be_visible()
+    expect(page.locator(".page-title p")).to_contain_text("failed")
+    page.keyboard.press("/")
+    page.keyboard.type("status:err")
+    expect(page.get_by_role("option", name="error", exact=True)).to_be_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"filter=status(:|%3A)error"))
+    expect(rows(page)).to_have_count(2)
+    expect(rows(page).first).to_contain_text("mend it again")
+    page.locator("[role=grid]").focus()
+    page.keyboard.press("j")
+    page.keyboard.press(" ")
+    expect(page.get_by_role("complementary", name="Selected")).to_contain_text("tests are red")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("complementary", name="Selected")).to_have_count(0)
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(f"/runs/{ui.run_id(ui.FAILED)}"))
+    page.go_back()
+    expect(rows(page)).to_have_count(2)
+
+
+def test_a_filter_that_is_not_understood_is_pointed_at(open_page: Open) -> None:
+    page = open_page("/runs?filter=agnet:x")
+    expect(page.get_by_role("alert").first).to_contain_text("did you mean agent?")
+
+
+def test_a_facet_includes_and_excludes_a_value_and_a_view_is_saved(open_page: Open) -> None:
+    page = open_page("/runs")
+    value = page.locator(".facet-value", has_text="mend the bill")
+    value.click()
+    expect(rows(page)).to_have_count(1)
+    value.click(modifiers=["Alt"])
+    expect(page.get_by_label("Filter", exact=True)).to_have_value('-name:"mend the bill"')
+    expect(rows(page).filter(has_text="mend the bill")).to_have_count(0)
+    expect(rows(page).filter(has_text="looper")).to_have_count(1)
+    page.get_by_text("Views", exact=True).click()
+    page.get_by_label("Name of this view").fill("not that one")
+    page.keyboard.press("Enter")
+    page.goto(page.url.split("?")[0])
+    page.keyboard.press("Control+k")
+    page.keyboard.type("not that")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Filter", exact=True)).to_have_value('-name:"mend the bill"')
+
+
+def test_two_runs_are_compared(open_page: Open) -> None:
+    page = open_page("/runs?filter=name:mend*")
+    expect(rows(page)).to_have_count(2)
+    page.locator("[role=grid]").focus()
+    for key in ("j", "c", "j", "c"):
+        page.keyboard.press(key)
+    expect(page).to_have_url(re.compile("/compare/"))
+    expect(page.locator(".page-title p")).to_contain_text("The second")
+    expect(rows(page).filter(has_text="run_tests").first).to_be_visible()
+    first = page.locator(".side-head").first.inner_text()
+    page.keyboard.press("x")
+    expect(page.locator(".side-head").last).to_contain_text(first.splitlines()[1])
+
+
+def test_a_run_says_what_failed_and_its_spans_are_walked_with_the_keyboard(open_page: Open) -> None:
+    page = open_page(f"/runs/{ui.run_id(ui.FAILED)}")
+    expect(page.locator(".run-sentence")).to_contain_text("Failed after 6 s; 2 spans failed, first run_tests: tests are red")
+    tree = page.get_by_role("tree")
+    expect(tree.get_by_role("treeitem")).to_have_count(7)
+    tree.focus()
+    page.keyboard.press("e")
+    panel = page.get_by_role("complementary", name="Selected")
+    expect(panel).to_contain_text("tests are red")
+    page.keyboard.press("k")
+    page.keyboard.press("k")
+    expect(panel).to_contain_text("Cost, line by line")
+    expect(panel.locator(".lines")).to_contain_text("input")
+    expect(panel).to_contain_text("It is split")
+    expect(page).to_have_url(re.compile(f"span={ui.span_id(5)}"))
+    page.reload()
+    expect(panel).to_contain_text("Cost, line by line")
+    for key in ("w", "d", "0", "f"):
+        page.keyboard.press(key)
+    expect(page).to_have_url(re.compile("zoom="))
+    page.keyboard.press("Escape")
+    expect(panel).to_have_count(0)
+
+
+def test_repeats_are_shown_together_until_they_are_opened(open_page: Open) -> None:
+    page = open_page(f"/runs/{ui.run_id(ui.REPEATS)}")
+    tree = page.get_by_role("tree")
+    expect(tree.get_by_role("treeitem")).to_have_count(2)
+    expect(tree.get_by_role("treeitem").last).to_contain_text("fetch ×37")
+    tree.focus()
+    for key in ("j", "j", "ArrowRight"):
+        page.keyboard.press(key)
+    expect(tree).to_have_attribute("data-rows", "38")
+    page.keyboard.press("ArrowLeft")
+    expect(tree).to_have_attribute("data-rows", "2")
+
+
+def test_a_transcript_folds_what_was_said_before(open_page: Open) -> None:
+    page = open_page(f"/runs/{ui.run_id(ui.TEAM)}?tab=transcript")
+    turns = page.get_by_role("article")
+    expect(turns.nth(0)).to_contain_text("Be brief")
+    expect(turns.nth(1)).to_contain_text("till/split.py:4")
+    expect(turns.nth(2)).to_contain_text("3 messages as before")
+    expect(turns.nth(2)).not_to_contain_text("Be brief")
+    page.locator(".transcript").focus()
+    page.keyboard.press("j")
+    expect(page).to_have_url(re.compile(f"span={ui.span_id(3)}"))
+
+
+def test_a_decision_shows_the_road_not_taken_and_says_why_not(open_page: Open) -> None:
+    page = open_page(f"/runs/{ui.run_id(ui.TEAM)}")
+    page.get_by_role("tab", name="Decisions").wait_for()
+    page.keyboard.press("5")
+    card = page.locator(".decision")
+    expect(card.locator(".taken")).to_contain_text("spread")
+    expect(card.locator(".taken")).to_contain_text("0.9")
+    card.get_by_role("button", name="Why not?").click()
+    expect(card.get_by_role("note")).to_have_text("it loses cents")
+    expect(card).to_contain_text("Then")
+
+
+def test_tree_timeline_and_logs_show_the_same_run(open_page: Open) -> None:
+    page = open_page(f"/runs/{ui.run_id(ui.TEAM)}?tab=tree")
+    expect(rows(page)).to_have_count(7)
+    expect(rows(page).first).to_contain_text("2.20k")  # tokens of all below
+    page.keyboard.press("3")
+    expect(page.get_by_role("group", name="Timeline")).to_be_visible()
+    page.keyboard.press("j")
+    expect(page).to_have_url(re.compile("span="))
+    page.keyboard.press("6")
+    expect(page.get_by_text("This run wrote no log records")).to_be_visible()
+
+
+def test_the_newest_runs_and_the_last_hour_stand_on_the_first_page(open_page: Open) -> None:
+    page = open_page("/")
+    expect(page).to_have_url(re.compile("/now"))
+    expect(page.locator(".now-sentence")).to_contain_text("was spent")
+    expect(page.locator(".now-run").filter(has_text="mend it again").first).to_be_visible()
+    expect(page.locator(".chart canvas").first).to_be_visible()
+
+
+def test_keys_pages_and_themes_are_found_without_a_pointer(open_page: Open) -> None:
+    page = open_page("/now")
+    page.locator("h1").wait_for()
+    page.keyboard.press("g")
+    page.keyboard.press("r")
+    expect(page).to_have_url(re.compile("/runs"))
+    rows(page).first.wait_for()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Compare with another run")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.keyboard.press("t")
+    page.keyboard.press("t")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+    page.reload()
+    rows(page).first.wait_for()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.keyboard.press("Control+k")
+    page.keyboard.type(ui.run_id(ui.DEEP))
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(f"/runs/{ui.run_id(ui.DEEP)}"))
+
+
+def test_a_run_grows_while_it_goes_on(open_page: Open, server: Any) -> None:
+    number = ui.RUNNING
+    here = {"service.name": "program", "service.instance.id": "one"}
+    server.send(ui.span(1, number, kind="agent", name="at work", at=0, seconds=None), resource=here)
+    server.until(f"runs?filter=run:{ui.run_id(number)}", lambda page: page["runs"])
+    page = open_page(f"/runs/{ui.run_id(number)}")
+    expect(page.locator(".run-sentence")).to_contain_text("Running")
+    expect(page.get_by_role("treeitem")).to_have_count(1)
+    server.send(ui.span(2, number, 1, kind="tool", name="a new step", at=1, seconds=1), resource=here)
+    expect(page.get_by_role("treeitem").filter(has_text="a new step")).to_have_count(1)
+    server.send(ui.span(1, number, kind="agent", name="at work", at=0, seconds=3), resource=here)
+    expect(page.locator(".run-sentence")).to_contain_text("Ended well after 3 s")
+
+
+def test_a_new_run_appears_in_the_list_and_on_the_first_page(open_page: Open, server: Any) -> None:
+    page, now = open_page("/runs"), open_page("/now")
+    for one in (page, now):
+        expect(one.locator(".live-live")).to_be_visible()
+    server.send(ui.span(1, ui.LATER, kind="agent", name="came later", at=300, seconds=None))
+    expect(rows(page).filter(has_text="came later")).to_be_visible()
+    expect(now.locator(".thread", has_text="came later")).to_be_visible()
+    expect(now.locator(".now-sentence")).to_contain_text("active")
+
+
+VIEWS = {
+    "now": "/now",
+    "runs": "/runs?preview={team}",
+    "nothing": "/runs?filter=name:none",
+    "waterfall": "/runs/{team}?span={call}",
+    "tree": "/runs/{team}?tab=tree",
+    "timeline": "/runs/{team}?tab=timeline",
+    "transcript": "/runs/{team}?tab=transcript",
+    "decisions": "/runs/{team}?tab=decisions",
+    "logs": "/runs/{team}?tab=logs",
+    "compare": "/compare/{team}/{failed}",
+}
+
+
+@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+def test_every_view_is_accessible_and_fits(open_page: Open, look: str) -> None:
+    names = {"team": ui.run_id(ui.TEAM), "failed": ui.run_id(ui.FAILED), "call": ui.span_id(5)}
+    page = open_page("/now", width=390 if look == "phone" else 1280, dark=look == "dark")
+    base = page.url.removesuffix("/now")
+    found = {}
+    for name, path in VIEWS.items():
+        page.goto(base + path.format(**names))
+        page.locator("main h1, main .empty").first.wait_for()
+        page.locator("[aria-busy=true]").first.wait_for(state="detached")
+        trouble = ui.serious(page)
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            trouble.append("it is wider than the window")
+        if trouble:
+            found[name] = trouble
+    assert not found, "\n".join(f"{name}: {line}" for name, lines in found.items() for line in lines)
+
+
+def test_hostile_content_is_shown_and_does_nothing(open_page: Open) -> None:
+    run = ui.run_id(ui.HOSTILE)
+    page = open_page("/runs")
+    expect(rows(page).filter(has_text="<script>")).to_be_visible()
+    for path in (
+        f"/runs/{run}",
+        f"/runs/{run}?tab=tree",
+        f"/runs/{run}?tab=transcript",
+        f"/runs/{run}?span={ui.span_id(3)}",
+        f"/compare/{run}/{run}",
+    ):
+        page.goto(page.url.split("/runs")[0].split("/compare")[0] + path)
+        expect(page.locator("main")).to_contain_text("<img src=x")
+        assert page.title() == "Clew"
+        assert page.locator("img, main script, a[href^=javascript]").count() == 0
+    page.goto(page.url.split("/compare")[0] + f"/runs/{run}?span={ui.span_id(2)}")
+    panel = page.get_by_role("complementary", name="Selected")
+    panel.get_by_role("button", name=re.compile("Load .* MiB")).click()
+    expect(panel).to_contain_text("Show more")
+    assert page.evaluate("document.body.innerText.length") < 100_000
+    assert page.evaluate(r"/[\u0000-\u0008\u001b]/.test(document.body.innerText)") is False
+
+
+def test_a_tree_a_thousand_deep_is_shown(open_page: Open) -> None:
+    page = open_page(f"/runs/{ui.run_id(ui.DEEP)}")
+    tree = page.get_by_role("tree")
+    expect(tree).to_have_attribute("data-rows", "1000")
+    tree.focus()
+    page.keyboard.press("j")
+    expect(page.get_by_role("complementary", name="Selected")).to_contain_text("level 0")
+
+
+def test_real_traces_read_well(open_page: Open, trail: Any) -> None:
+    run = trail.get("runs?filter=agent:CodeAgent.run%20errors:>0%20cost:>0.9&limit=1")["runs"][0]
+    page = open_page(f"/runs/{run['run_id']}?tab=transcript")
+    expect(page.get_by_role("article").first).to_contain_text("system")
+    expect(page.locator(".run-figures")).to_contain_text("anthropic/claude-3-7-sonnet-latest")
+    page.keyboard.press("1")
+    page.get_by_role("tree").focus()
+    page.keyboard.press("e")
+    expect(page.get_by_role("complementary", name="Selected")).to_contain_text("AgentExecutionError")
+
+
+def test_the_first_view_loads_little(server: Any) -> None:
+    """At most 300 KB gzip for /now: the page, what it names, and what its route loads."""
+    from clew.server.pages import STATIC
+
+    first = (STATIC / "index.html").read_text()
+    wanted = set(re.findall(r"/(assets/[\w.-]+)", first))
+    wanted |= {
+        f"assets/{path.name}" for path in (STATIC / "assets").iterdir() if re.match(r"(Now|Chart|uPlot|live|Figures|Empty|when)", path.name)
+    }
+    seen: set[str] = set()
+    while wanted - seen:
+        name = (wanted - seen).pop()
+        seen.add(name)
+        if name.endswith(".js") and "index" not in name:
+            text = (STATIC / name).read_text()
+            wanted |= {f"assets/{one}" for one in re.findall(r'from"\./([\w.-]+\.js)"', text)}
+    size = sum(len(gzip.compress((STATIC / name).read_bytes(), 6)) for name in seen)
+    assert len(seen) >= 4
+    assert size <= 300_000, f"{size} bytes in {sorted(seen)}"
