@@ -10,7 +10,7 @@ import importlib.util
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,6 +49,17 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "clew"
     monkeypatch.setenv("CLEW_DATA_DIR", str(path))
     return path
+
+
+@pytest.fixture(autouse=True)
+def _nothing_attached_stays() -> Iterator[None]:
+    """Processors that a test has attached to the process do not see the spans of the next."""
+    from clew.record import state
+
+    before = list(state.attached)
+    yield
+    for processor in [processor for processor in state.attached if processor not in before]:
+        state.detach(processor)
 
 
 @pytest.fixture(scope="session")

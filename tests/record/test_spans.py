@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import clew
-from clew.testing import START_NS, RecordedSpan, recording
+from clew.testing import START_NS, Clock, RecordedSpan, recording
 
 
 def test_a_span_whole() -> None:
@@ -373,3 +373,18 @@ def test_using_a_span_twice_is_a_mistake_that_tests_show() -> None:
             pass
         with pytest.raises(RuntimeError, match="started once"):
             span.__enter__()
+
+
+def test_what_a_processor_waits_for_is_not_the_time_of_the_span() -> None:
+    clock = Clock()
+
+    class Slow(clew.Processor):
+        def on_start(self, span: clew.Span) -> None:
+            clock.advance(5)
+
+        def on_end(self, span: clew.Span) -> None:
+            return None
+
+    with recording(processors=[Slow()], clock=clock) as record, clew.llm("chat"):
+        pass
+    assert [span.end_ns - span.start_ns for span in record.spans] == [1000]

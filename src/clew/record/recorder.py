@@ -176,6 +176,7 @@ class Recorder:
                 raise
             except Exception:
                 fault(f"{type(processor).__name__}.on_start")
+        span.started = self.now()  # what processors took, or waited for, is not the span's own time
 
     def on_end(self, span: Span) -> None:
         for processor in self.processors:

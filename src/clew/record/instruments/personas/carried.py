@@ -41,7 +41,6 @@ class Carried:
         self._covered: set[int] = set()
         """Open spans with a descendant that carried usage: theirs repeats it."""
         self._listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
-        self._attached = False
         self._renew()
         os.register_at_fork(after_in_child=self._renew)
 
@@ -54,9 +53,7 @@ class Carried:
         """Begin to keep count, once per process, and tell ``listener`` of each call."""
         with self._lock:
             self._listeners.add(listener)
-            if not self._attached:
-                self._attached = True
-                state.attach(self)
+            state.attach(self)
 
     def totals(self) -> Counter[Usage]:
         """Tokens that model calls have carried so far."""
