@@ -4,6 +4,14 @@ import { line, short } from "../format";
 
 export type Facet = { field: string; values: { value: string; count: number }[]; more?: boolean };
 
+/** How often each value of a field occurs in rows that are at hand, the most frequent ones. */
+export function countsOf<Row>(field: string, rows: Row[], values: (row: Row) => string[], most = 8): Facet {
+  const counts = new Map<string, number>();
+  for (const row of rows) for (const value of values(row)) if (value) counts.set(value, (counts.get(value) ?? 0) + 1);
+  const sorted = [...counts].map(([value, count]) => ({ value, count })).sort((a, b) => b.count - a.count || (a.value < b.value ? -1 : 1));
+  return { field, values: sorted.slice(0, most), more: sorted.length > most };
+}
+
 /** How often each value of some fields occurs; a click includes a value, Alt-click (or its ×) excludes it, a second one takes that back. */
 export function Facets({
   facets,
