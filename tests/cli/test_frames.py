@@ -37,6 +37,8 @@ def made(kind: type[errors.ClewError]) -> errors.ClewError:
         return errors.FilterError("expected a value", text="cost:>", position=6)
     if kind is errors.MissingExtra:
         return errors.MissingExtra("clew runs", "chdb", "server")
+    if kind is errors.MissingLibrary:
+        return errors.MissingLibrary("clew.instrument", "crewai", "pip install crewai")
     return kind("a value, and the next step")
 
 

@@ -60,7 +60,8 @@ class Failure(msgspec.Struct, tag=True, frozen=True):
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
-        details = {name: value for name, value in getattr(error, "__dict__", {}).items() if isinstance(value, (str, int, float, bool))}
+        plain = (str, int, float, bool, dict, type(None))
+        details = {name: value for name, value in getattr(error, "__dict__", {}).items() if isinstance(value, plain)}
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, errors.ClewError):
             message = error.strerror or str(error)
             return cls("OSError", f"{message}: {error.filename}" if error.filename else message, number=error.errno)
