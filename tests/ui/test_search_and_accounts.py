@@ -181,3 +181,13 @@ def test_it_is_accessible_and_fits_in_light_and_dark_and_on_a_phone(open_page: O
         expect(page.locator("[role=grid] .table-row, .empty").first).to_be_visible()
         assert fits(page), (width, dark)
         assert ui.serious(page) == [], (width, dark)
+
+
+def test_a_phone_has_the_facets_behind_a_button(open_page: Open, talks: Any) -> None:
+    page = open_page("/search?filter=lighthouse", width=390)
+    expect(page.get_by_role("complementary", name=re.compile("Facets"))).to_be_hidden()
+    page.get_by_role("button", name="Facets").click()
+    page.locator(".facet-value", has_text="llm").click()
+    page.get_by_role("button", name="Facets").click()
+    expect(page).to_have_url(re.compile(r"kind(:|%3A)llm"))
+    expect(rows(page)).to_have_count(2)

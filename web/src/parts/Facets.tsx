@@ -1,4 +1,5 @@
 import "./parts.css";
+import { useState } from "react";
 import { chosen, toggle } from "../filter/terms";
 import { line, short } from "../format";
 
@@ -12,62 +13,67 @@ export function countsOf<Row>(field: string, rows: Row[], values: (row: Row) => 
   return { field, values: sorted.slice(0, most), more: sorted.length > most };
 }
 
-/** How often each value of some fields occurs; a click includes a value, Alt-click (or its ×) excludes it, a second one takes that back. */
+/** How often each value of some fields occurs; a click includes a value, Alt-click (or its ×) excludes it, a second one takes that back.
+ *  A narrow screen has a button for them. */
 export function Facets({
   facets,
   filter,
   set,
-  open,
   label = "Facets",
 }: {
   facets: Facet[];
   filter: string;
   set: (filter: string) => void;
-  open?: boolean;
   label?: string;
 }) {
+  const [open, setOpen] = useState(false);
   return (
-    <aside className={`facets ${open ? "open" : ""}`} aria-label={label}>
-      {facets
-        .filter((facet) => facet.values.length > 0)
-        .map((facet) => {
-          const most = facet.values[0]?.count ?? 1;
-          return (
-            <details key={facet.field} className="facet" open>
-              <summary>{facet.field}</summary>
-              {facet.values.map(({ value, count }) => {
-                const state = chosen(filter, facet.field, value);
-                return (
-                  <div key={value} className={`facet-row ${state ?? ""}`}>
-                    <button
-                      type="button"
-                      className="facet-value"
-                      aria-pressed={state === "in"}
-                      onClick={(event) => set(toggle(filter, facet.field, value, event.altKey ? "out" : "in"))}
-                    >
-                      <span className="cut" title={line(value)}>
-                        {line(value) || "(none)"}
-                      </span>
-                      <span className="faint" style={{ opacity: 0.75 + 0.25 * (count / most) }}>
-                        {short(count)}
-                      </span>
-                    </button>
-                    <button
-                      type="button"
-                      className="facet-exclude"
-                      aria-label={`Exclude ${facet.field} ${line(value) || "(none)"}`}
-                      aria-pressed={state === "out"}
-                      onClick={() => set(toggle(filter, facet.field, value, "out"))}
-                    >
-                      ×
-                    </button>
-                  </div>
-                );
-              })}
-              {facet.more && <div className="facet-row faint">the most frequent ones</div>}
-            </details>
-          );
-        })}
-    </aside>
+    <>
+      <button type="button" className="button facets-switch" aria-expanded={open} onClick={() => setOpen(!open)}>
+        Facets
+      </button>
+      <aside className={`facets ${open ? "open" : ""}`} aria-label={label}>
+        {facets
+          .filter((facet) => facet.values.length > 0)
+          .map((facet) => {
+            const most = facet.values[0]?.count ?? 1;
+            return (
+              <details key={facet.field} className="facet" open>
+                <summary>{facet.field}</summary>
+                {facet.values.map(({ value, count }) => {
+                  const state = chosen(filter, facet.field, value);
+                  return (
+                    <div key={value} className={`facet-row ${state ?? ""}`}>
+                      <button
+                        type="button"
+                        className="facet-value"
+                        aria-pressed={state === "in"}
+                        onClick={(event) => set(toggle(filter, facet.field, value, event.altKey ? "out" : "in"))}
+                      >
+                        <span className="cut" title={line(value)}>
+                          {line(value) || "(none)"}
+                        </span>
+                        <span className="faint" style={{ opacity: 0.75 + 0.25 * (count / most) }}>
+                          {short(count)}
+                        </span>
+                      </button>
+                      <button
+                        type="button"
+                        className="facet-exclude"
+                        aria-label={`Exclude ${facet.field} ${line(value) || "(none)"}`}
+                        aria-pressed={state === "out"}
+                        onClick={() => set(toggle(filter, facet.field, value, "out"))}
+                      >
+                        ×
+                      </button>
+                    </div>
+                  );
+                })}
+                {facet.more && <div className="facet-row faint">the most frequent ones</div>}
+              </details>
+            );
+          })}
+      </aside>
+    </>
   );
 }

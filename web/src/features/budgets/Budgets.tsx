@@ -60,7 +60,7 @@ export default function Budgets() {
                   <span>Solid: spent</span>
                   <span>Hatched: reserved by calls under way</span>
                   <span>Thin lines: thresholds</span>
-                  <span>Dashed line: projected</span>
+                  <span>Coloured line: projected</span>
                 </span>
               )
             }

@@ -92,7 +92,6 @@ export default function Runs() {
   const columns = useMemo(() => columnsOf(rows, shapes), [rows, shapes]);
 
   const [compared, setCompared] = useState<Run | null>(null);
-  const [facetsOpen, setFacetsOpen] = useState(false);
   const [atTop, setAtTop] = useState(true);
   const [waiting, setWaiting] = useState<ReadonlySet<string>>(new Set());
   const refresh = () => {
@@ -172,15 +171,7 @@ export default function Runs() {
         </button>
       )}
       <div className="columns">
-        <button type="button" className="button facets-switch" aria-expanded={facetsOpen} onClick={() => setFacetsOpen(!facetsOpen)}>
-          Facets
-        </button>
-        <Facets
-          facets={summary.data?.facets ?? []}
-          filter={view.filter ?? ""}
-          set={(next) => setView({ filter: next || undefined })}
-          open={facetsOpen}
-        />
+        <Facets facets={summary.data?.facets ?? []} filter={view.filter ?? ""} set={(next) => setView({ filter: next || undefined })} />
         {found.error && rows.length === 0 ? (
           <div className="empty">
             <Trouble error={found.error} />

@@ -121,7 +121,7 @@ function columnsOf(words: string[], excerpts: Map<string, Found>): Column<Hit>[]
       ),
     },
     {
-      title: words.length ? "Where it says so" : "Error",
+      title: words.length ? "Match" : "Error",
       width: "minmax(110px, 2.2fr)",
       cell: (hit) => {
         const found = excerpts.get(idOf(hit));
