@@ -156,7 +156,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             assert "Clew serves" in said, said
             made = Server(f"http://127.0.0.1:{port}")
             fill(made)
-            made.until("runs", lambda page: len(page["runs"]) >= 5)
+            made.until("stats", lambda stats: stats["waiting"] == 0 and stats["settled"])
             yield made
         finally:
             process.terminate()
@@ -173,7 +173,7 @@ def trail(server: Server, shared_data: Callable[[str], Path]) -> Server:
         request = urllib.request.Request(f"{server.url}/v1/traces", line, {"content-type": "application/json"})
         with urllib.request.urlopen(request) as answer:
             assert answer.status == 200
-    server.until("runs?filter=agent:CodeAgent.run", lambda page: len(page["runs"]) >= 7)
+    server.until("stats", lambda stats: stats["waiting"] == 0 and stats["settled"])
     return server
 
 

@@ -76,6 +76,7 @@ def test_a_facet_includes_and_excludes_a_value_and_a_view_is_saved(open_page: Op
     page.get_by_label("Name of this view").fill("not that one")
     page.keyboard.press("Enter")
     page.goto(page.url.split("?")[0])
+    expect(rows(page).filter(has_text="looper")).to_have_count(1)
     page.keyboard.press("Control+k")
     page.keyboard.type("not that")
     page.keyboard.press("Enter")

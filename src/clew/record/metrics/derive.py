@@ -193,7 +193,7 @@ def start() -> None:
     with _starting:
         if _derivation is None:
             _derivation = Derivation(live.derived)
-            state.attach(_derivation)
+        state.attach(_derivation)
 
 
 def stop() -> None:
