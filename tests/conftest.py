@@ -52,12 +52,14 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_attached_stays() -> Iterator[None]:
-    """Processors that a test has attached to the process do not see the spans of the next."""
+def _nothing_of_a_test_stays() -> Iterator[None]:
+    """Processors that a test has attached to the process do not see the spans of the next, nor does the recorder that it has started."""
     from clew.record import state
 
-    before = list(state.attached)
+    before, recorder, ended = list(state.attached), state.recorder, state.ended
     yield
+    if (state.recorder, state.ended) != (recorder, ended):
+        state.forget()
     for processor in [processor for processor in state.attached if processor not in before]:
         state.detach(processor)
 

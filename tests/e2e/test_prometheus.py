@@ -178,10 +178,17 @@ def test_every_metric_and_query_of_the_first_designs_has_data(prometheus: tuple[
     import httpx
 
     url, of_prometheus = prometheus
-    parsed = list(parse(httpx.get(f"{url}/metrics", headers={"accept": "application/openmetrics-text"}, timeout=60).text))
+
+    def read() -> list[Any]:
+        return list(parse(httpx.get(f"{url}/metrics", headers={"accept": "application/openmetrics-text"}, timeout=60).text))
+
+    def missing() -> list[str]:
+        found = {sample.name for family in read() for sample in family.samples}
+        return [name for name in (*SEEDED, "active_workers") if not found & set(BY_NAME[name].samples)]
+
+    until(lambda: not missing(), "every metric")
+    parsed = read()
     samples = [sample for family in parsed for sample in family.samples]
-    found = {sample.name for sample in samples}
-    assert [name for name in (*SEEDED, "active_workers") if not found & set(BY_NAME[name].samples)] == []
     wrong = [
         f"{sample.name} {sample.labels}"
         for name in SEEDED
