@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from clew.model import attributes as names
 from clew.model.dialects import COLUMNS, KIND_MARKS, KIND_SOURCES, PARTS
+from clew.model.kinds import Kind
 
 _KEYS: Final[dict[str, tuple[str, ...]]] = {column.keys[0]: column.keys for column in COLUMNS}
 _PARTS: Final[dict[str, tuple[str, ...]]] = {
@@ -16,7 +17,10 @@ _PARTS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-def kind_of(attributes: Mapping[str, Any]) -> str:
+_AS_IT_IS: Final[Mapping[str, str]] = {}
+
+
+def kind_of(attributes: Mapping[str, Any]) -> Kind:
     """The kind of a span that another instrumentation made."""
     for source in KIND_SOURCES:
         kind = source.values.get(str(attributes.get(source.key, "")).lower())
@@ -25,10 +29,13 @@ def kind_of(attributes: Mapping[str, Any]) -> str:
     return next((kind for key, kind in KIND_MARKS.items() if key in attributes), "other")
 
 
-def value_of(attributes: Mapping[str, Any], name: str) -> Any:
-    """The value under an attribute's name, or under another dialect's name for it; None when there is none."""
+def value_of(attributes: Mapping[str, Any], name: str, shorter: Mapping[str, str] = _AS_IT_IS) -> Any:
+    """The value under an attribute's name, or under another dialect's name for it; None when there is none.
+
+    :param shorter: attribute -> what it stands under in ``attributes``, where that is not its name
+    """
     for key in _KEYS.get(name, (name,)):
-        value = attributes.get(key)
+        value = attributes.get(shorter.get(key, key))
         if value is not None and value != "":
             return value
     return None
@@ -44,12 +51,12 @@ def text_of(attributes: Mapping[str, Any], name: str) -> str:
     return str(value)
 
 
-def number_of(attributes: Mapping[str, Any], name: str) -> float | None:
+def number_of(attributes: Mapping[str, Any], name: str, shorter: Mapping[str, str] = _AS_IT_IS) -> float | None:
     """The same as a number: a count includes its parts."""
-    number = _number(value_of(attributes, name))
+    number = _number(value_of(attributes, name, shorter))
     if number is None or name not in _PARTS:
         return number
-    parts = sum([_number(value_of(attributes, part)) or 0 for part in _PARTS[name]])
+    parts = sum([_number(value_of(attributes, part, shorter)) or 0 for part in _PARTS[name]])
     return number + parts if parts > number else number
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clew.errors import BudgetExceeded, LoopDetected, Refused
 from clew.model import attributes as names
-from clew.model.dialects import COLUMNS, KIND_MARKS, KIND_SOURCES, PARTS
+from clew.model.dialects import COLUMNS
 from clew.model.kinds import Kind
+from clew.model.reading import kind_of, number_of, value_of
 from clew.model.usage import Usage
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 MODELS: Final = frozenset({"llm", "embedding"})
 """Kinds of span that are a request to a model."""
 
-_KEYS: Final = {column.name: column.keys for column in COLUMNS} | {"stage": (names.STAGE,), "max_tokens": (names.REQUEST_MAX_TOKENS,)}
+_NAMES: Final = {column.name: column.keys[0] for column in COLUMNS} | {"stage": names.STAGE, "max_tokens": names.REQUEST_MAX_TOKENS}
 _COUNTS: Final = tuple(column.name for column in COLUMNS if column.type == "count")
 _CUT: Final = re.compile(r"… \[cut: (\d+) characters\]$")
 
@@ -35,37 +36,23 @@ def kind(span: Span) -> Kind:
     """Its kind; of a span of a foreign instrumentation as its attributes tell so far."""
     if span.instrument.kind is not None:
         return span.instrument.kind
-    given = span.given
-    for source in KIND_SOURCES:
-        value = given.get(source.key)
-        if value is not None and (found := source.values.get(str(value).lower())) is not None:
-            return found
-    return next((found for key, found in KIND_MARKS.items() if key in given), "other")
+    return kind_of(span.given)
 
 
 def value(span: Span, column: str) -> Any:
-    """What a span says under the first key of a column that it has; None when it says nothing."""
-    given, shorter = span.given, span.instrument.shorter
-    for key in _KEYS[column]:
-        found = given.get(shorter.get(key, key))
-        if found is not None:
-            return found
-    return None
+    """What a span says in a column, under whichever of its names; None when it says nothing."""
+    return value_of(span.given, _NAMES[column], span.instrument.shorter)
 
 
 def text(span: Span, column: str) -> str | None:
     """The same as text; None when it is empty."""
     found = value(span, column)
-    return str(found) if found is not None and found != "" else None
+    return None if found is None else str(found)
 
 
 def number(span: Span, column: str) -> float | None:
     """The same as a number; None when it is none."""
-    try:
-        found = value(span, column)
-        return None if found is None else float(found)
-    except (TypeError, ValueError):
-        return None
+    return number_of(span.given, _NAMES[column], span.instrument.shorter)
 
 
 def usage(span: Span) -> Usage | None:
@@ -73,10 +60,6 @@ def usage(span: Span) -> Usage | None:
     counts = {name: int(found) for name in _COUNTS if (found := number(span, name)) is not None and found >= 0}
     if "input_tokens" not in counts and "output_tokens" not in counts:
         return None
-    for whole, parts in PARTS.items():
-        inside = sum(counts.get(part, 0) for part in parts)
-        if whole in counts and inside > counts[whole]:  # a sender that counts the parts apart
-            counts[whole] += inside
     return Usage(**counts)
 
 
