@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from clew.errors import FilterError
 from clew.observe.query.filter import parse
 from clew.observe.query.filter_sql import AttributeKind, AttributeOperator, Bind, Condition, Field, compile
+from clew.observe.query.filter_values import span_of_time_ns
 
 pytestmark = pytest.mark.needs("lark")
 
@@ -99,6 +100,15 @@ COMPILED: dict[str, tuple[str, list[Any]]] = {
 @pytest.mark.parametrize("filter_", COMPILED)
 def test_a_filter_becomes_a_condition_with_parameters(filter_: str) -> None:
     assert sql(filter_) == COMPILED[filter_]
+
+
+def test_from_a_quarter_of_an_hour_on_a_time_before_now_begins_a_minute() -> None:
+    at = NOW + timedelta(seconds=30)
+    second = 10**9
+    found = {text: span_of_time_ns(text, at) for text in ("-14m", "-15m", "-1d")}
+    assert found == {
+        text: (NOW_NS + seconds * second,) * 2 for text, seconds in {"-14m": 30 - 14 * 60, "-15m": -15 * 60, "-1d": -24 * 3600}.items()
+    }
 
 
 REFUSED: dict[str, tuple[str, int]] = {

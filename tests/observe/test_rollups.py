@@ -285,6 +285,27 @@ def test_a_call_within_an_earlier_one_changes_the_minute_of_that(rolling: Store,
     assert tokens(rolling, "late") == ({minute(otlp, 6): 10},) * 2
 
 
+def test_models_without_a_price_are_named_whatever_the_hours_are_asked_by(rolling: Store, otlp: Any) -> None:
+    call = USED | {"gen_ai.request.model": "nobody knows", "gen_ai.agent.name": "namer"}
+    insert(rolling, otlp, [otlp.span(1, 1011, 0, call, **at(otlp, 0))], **{"service.name": "unpriced"})
+    rolled_up(rolling)
+    [row] = costs.costs(rolling, by="agent", where="agent:namer start:>=2025-10-09T08:00 start:<2025-10-09T12:00").rows
+    assert (row.key, row.unpriced_calls, row.unpriced_models) == ("namer", 1, ["nobody knows"])
+
+
+def test_questions_of_one_moment_share_the_rows_of_stale_minutes_and_see_the_next_change(rolling: Store, otlp: Any) -> None:
+    def made() -> int:
+        return int(rolling.value("SELECT uniqExact(made_ns) FROM unrolled"))
+
+    for number in (1, 2):
+        insert(rolling, otlp, [otlp.span(number, 1012, 0, USED, **at(otlp, number))], **{"service.name": "shared"})
+        settled(rolling)
+        assert tokens(rolling, "shared") == ({minute(otlp, 1): 10 * number},) * 2
+        before = made()
+        assert aggregate(rolling, "service:shared", by="model").rows[0].input_tokens == 10 * number
+        assert made() == before
+
+
 def test_a_span_that_moves_to_another_minute_leaves_the_first(rolling: Store, otlp: Any) -> None:
     insert(rolling, otlp, [otlp.span(1, 1002, 0, USED, **at(otlp, 0))], **{"service.name": "moved"})
     rolled_up(rolling)

@@ -35,6 +35,8 @@ SIZES: Final[dict[str, int]] = {
 
 LARGEST: Final = 2**63 - 1
 
+_MINUTE_NS: Final = DURATION_UNITS["m"]
+
 _NUMBER: Final = re.compile(r"([+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,3})?)([A-Za-z]*)", re.ASCII)
 _DURATION: Final = re.compile(r"(\d{1,30}(?:\.\d{1,30})?)(ns|us|µs|ms|s|m|h|d|w)")
 _DATE: Final = re.compile(r"(\d{4})-(\d\d)(?:-(\d\d))?", re.ASCII)
@@ -70,7 +72,8 @@ def span_of_time_ns(text: str, now: datetime) -> tuple[int, int] | None:
     """First and last nanosecond since 1970 (UTC) of what a text names, or None.
 
     A month, a day, a minute or a second is as long as it is; ``now``, ``-1h`` (before now) and times with a fraction are instants;
-    ``today`` and ``yesterday`` are days. Times without a zone are UTC.
+    ``today`` and ``yesterday`` are days. Times without a zone are UTC. A quarter of an hour or more before now is
+    the beginning of a minute, so that figures are those of whole minutes, which rollups have.
     """
     now = now.astimezone(UTC)
     try:
@@ -81,6 +84,8 @@ def span_of_time_ns(text: str, now: datetime) -> tuple[int, int] | None:
             return _between(day, day + timedelta(days=1))
         if text.startswith("-") and (ago := duration_ns(text[1:])) is not None:
             first = _ns(now) - ago
+            if ago >= 15 * _MINUTE_NS:
+                first -= first % _MINUTE_NS
             return (first, first) if abs(first) <= LARGEST else None
         if (match := _DATE.fullmatch(text)) is not None:
             year, month = int(match[1]), int(match[2])

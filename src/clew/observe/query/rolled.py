@@ -110,7 +110,7 @@ def _rows(store: Store, within: Window, matching: str, level: str | None) -> str
     whole = rollups.Range(-(-first // MINUTE_NS), (last + 1) // MINUTE_NS - (last != FOREVER))
     stale = rollups.stale(store, whole.first, whole.last)
     unsettled = rollups.ranges(stale)
-    own = [one.spans() for one in unsettled]
+    own = []
     if whole.first > whole.last:
         own = [f"start_ns BETWEEN {first} AND {last}"]
     else:
@@ -121,6 +121,8 @@ def _rows(store: Store, within: Window, matching: str, level: str | None) -> str
     parts = []
     if own:
         parts.append(f"SELECT {rollups.COLUMNS} FROM ({rollups.of_spans(rollups.any_of(own))}) WHERE {matching}")
+    if unsettled:
+        parts.append(f"SELECT {rollups.COLUMNS} FROM ({store.unrolled.rows(store, unsettled)}) WHERE {matching}")
     if whole.first <= whole.last:
         settled = f"{whole.rows()} AND NOT {rollups.any_of([one.rows() for one in unsettled])}"
         written = f"SELECT minute, max(rolled_ns) FROM rollup_minutes WHERE minute BETWEEN {whole.first} AND {whole.last} GROUP BY minute"
@@ -163,13 +165,13 @@ def figures(rows: Rolled, keys: dict[str, str], keep: str = "") -> str:
     given = ", ".join(f"{sql} AS {name}" for name, sql in keys.items())
     names = ", ".join(keys)
     by_price = (
-        f"SELECT {given}, model AS called, model_id, call, above, if({_HAS_RULES}, at, 0) AS priced_at, sum(r.spans) AS spans, "
+        f"SELECT {given}, model_id, call, above, if({_HAS_RULES}, at, 0) AS priced_at, sum(r.spans) AS spans, "
         "sumIf(r.spans, status = 'error') AS errors, sum(r.ended) AS ended, "
         f"quantilesTDigestMergeState({rollups.PERCENTILES})(r.durations) AS durations, sum(r.with_usage) AS with_usage, "
         f"{', '.join(f'sum(r.{name}) AS {name}' for name in _SUMS)}, sumForEach(r.charged) AS charged, sum(r.reported_usd) AS reported_usd "
-        f"FROM {rows.table} AS r {keep} GROUP BY {names}, called, model_id, call, above, priced_at"
+        f"FROM {rows.table} AS r {keep} GROUP BY {names}, model_id, call, above, priced_at"
     )
-    prices = f"SELECT {rollups.MODEL_ID} AS model_id, flat, rules FROM prices FINAL"
+    prices = f"SELECT {rollups.MODEL_ID} AS model_id, if(response_model != '', response_model, request_model) AS called, flat, rules FROM prices FINAL"
     usd = usd_per_million(start_s="(toUInt64(priced_at) * 60)", input_tokens="(above + 1)")
     # One step inside the other, for the engine writes out an alias wherever it stands.
     per_million = f"SELECT *, {usd} AS usd_per_million FROM ({by_price}) AS b LEFT ANY JOIN ({prices}) AS p USING (model_id)"

@@ -96,6 +96,7 @@ def parts() -> dict[str, str]:
     return {
         "minute": MINUTE,
         "rollup_columns": ",\n    ".join(f"{name} {kind}" for name, kind in columns.items()),
+        "unrolled_columns": ",\n    ".join(f"{name} {kind}" for name, kind in columns.items() if name not in ("level", "rolled_ns")),
         "rollup_key": ", ".join(_KEY),
     }
 

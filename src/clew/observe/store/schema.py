@@ -10,7 +10,7 @@ from string import Template
 from typing import NamedTuple
 
 from clew.model.dialects import COLUMNS
-from clew.observe.store import normalise, points, pricing, redaction, rollups
+from clew.observe.store import normalise, points, pricing, redaction, rollups, unrolled
 from clew.wire.otlp import METRICS, SIGNALS, Signal, landing_columns
 
 DAY = "toDate(fromUnixTimestamp64Nano(toInt64(arrival_ns)), 'UTC')"
@@ -19,7 +19,7 @@ DAY = "toDate(fromUnixTimestamp64Nano(toInt64(arrival_ns)), 'UTC')"
 LATER = (METRICS,)
 """Signals that few send. What takes one in is made when its first record comes: its SQL is larger than many a store."""
 
-ON_DEMAND = ("totals", *rollups.TABLES)
+ON_DEMAND = ("totals", *rollups.TABLES, unrolled.TABLE)
 """Words in the names of files whose tables are made when somebody first asks for what they hold."""
 
 

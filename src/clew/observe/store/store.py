@@ -20,6 +20,7 @@ from clew.observe.store.format import SCHEMA, Format
 from clew.observe.store.lock import Lock
 from clew.observe.store.rollups import ROLL_FROM
 from clew.observe.store.turns import Turns
+from clew.observe.store.unrolled import Unrolled
 from clew.observe.store.upgrade import UPGRADES
 from clew.wire.otlp import Signal
 
@@ -70,6 +71,8 @@ class Store:
         """Spans from which the store has rollups."""
         self.has_rollups = False
         """Whether it is known to have them (rollups.exist)."""
+        self.unrolled = Unrolled()
+        """Rows of minutes that wait to be rolled up, for questions."""
         self.has_stale = True
         """Whether minutes may wait to be rolled up."""
         self.has_removed = False
