@@ -12,7 +12,7 @@ import pytest
 
 from clew.observe.query.aggregates import aggregate
 from clew.observe.query.runs import runs
-from clew.observe.store import rollups, upgrade
+from clew.observe.store import rollups, schema, upgrade
 from clew.observe.store import store as store_module
 from clew.observe.store.engine import Embedded
 from clew.observe.store.format import SCHEMA
@@ -76,29 +76,29 @@ def expected(tmp_path_factory: pytest.TempPathFactory, otlp: Any) -> tuple[list[
         return figures(store), list(store.query("SELECT trace_id, span_id, settled_ns, shadowed, agent FROM settled FINAL").result_rows)
 
 
-def write_earlier(data_dir: Path, schema: int, made: list[tuple[str, int, bytes]], *, settled: list[Any], conflicts: list[Any]) -> None:
+def write_earlier(data_dir: Path, earlier: int, made: list[tuple[str, int, bytes]], *, settled: list[Any], conflicts: list[Any]) -> None:
     """The directory as a program of that schema left it."""
     (data_dir / "store").mkdir(parents=True)
     client = Embedded(data_dir).connect()
-    for statement in (SCHEMAS / f"{schema}.sql").read_text().split(";\n"):
+    for statement in (SCHEMAS / f"{earlier}.sql").read_text().split(";\n"):
         if statement.strip():
             client.command(statement)
-    if schema == 1:
+    if earlier == 1:
         client.command("CREATE TABLE schema_files (name String, digest String) ENGINE = ReplacingMergeTree ORDER BY name")
     insert(client, made)
     client.insert("settled", settled, column_names=["trace_id", "span_id", "settled_ns", "shadowed", "agent"])
     client.insert("conflicts", conflicts, column_names=["trace_id", "span_id", "replaced_hash"])
     client.insert("processes", [("p1", made[-1][1])], column_names=["process", "ended_ns"])
     client.close()
-    (data_dir / "store.format").write_text(json.dumps({"schema": schema, "written_by": "0.1.0"}))
+    (data_dir / "store.format").write_text(json.dumps({"schema": earlier, "written_by": "0.1.0"}))
 
 
-@pytest.mark.parametrize("schema", EARLIER)
+@pytest.mark.parametrize("earlier", EARLIER)
 def test_a_store_of_each_earlier_schema_shows_the_same_figures_after_the_upgrade(
-    schema: int, tmp_path: Path, otlp: Any, expected: tuple[list[Any], list[Any]]
+    earlier: int, tmp_path: Path, otlp: Any, expected: tuple[list[Any], list[Any]]
 ) -> None:
-    write_earlier(tmp_path, schema, records(otlp), settled=expected[1], conflicts=expected[0][4])
-    for step in range(schema + 1, SCHEMA + 1):  # broken off in the middle of each step
+    write_earlier(tmp_path, earlier, records(otlp), settled=expected[1], conflicts=expected[0][4])
+    for step in range(earlier + 1, SCHEMA + 1):  # broken off in the middle of each step
         broken_off = pytest.MonkeyPatch()
         before, after = upgrade.UPGRADES[step]
         broken_off.setitem(upgrade.UPGRADES, step, (before, _failing(after)))
@@ -116,6 +116,9 @@ def test_a_store_of_each_earlier_schema_shows_the_same_figures_after_the_upgrade
             }
             tables = store.pairs("SELECT name, engine FROM system.tables WHERE database = currentDatabase()")
             assert not [name for name in tables if name.endswith(("_1", "_2")) or name == "schema_files"]
+            assert {name for name, engine in tables.items() if engine == "MaterializedView"} == {
+                schema.made_by(file.name) for file in schema.files() if "CREATE MATERIALIZED" in file.statements[-1] and not file.is_later
+            }
     with Store.open(tmp_path) as store:  # it takes in what comes, and the same again changes nothing
         insert(store.client(), records(otlp))
         settle(store)

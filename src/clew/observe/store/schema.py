@@ -23,6 +23,10 @@ ON_DEMAND = ("totals", *rollups.TABLES, unrolled.TABLE)
 """Words in the names of files whose tables are made when somebody first asks for what they hold."""
 
 
+RETIRED = ("074_note_conflicts.sql",)
+"""Materialized views of earlier versions that this one does without."""
+
+
 class Placement(NamedTuple):
     """How the tables lie: on one server, or over the shards and replicas of a cluster."""
 
@@ -156,6 +160,11 @@ def parts(placement: Placement, *, redact: bool = False) -> dict[str, str]:
     return generated
 
 
+def made_by(file: str) -> str:
+    """The table or view that a file makes."""
+    return file.removesuffix(".sql").lstrip("0123456789_")
+
+
 def select_runs(of_runs: str) -> str:
     """What the view ``runs`` selects, of only the runs that the WHERE clause names: the engine passes no condition on a run to both sides of
     the view's join.
@@ -182,5 +191,5 @@ def files(placement: Placement = ONE_SERVER, *, redact: bool = False) -> Iterato
         statements = placement.statements(statement)
         if "CREATE MATERIALIZED VIEW" in statement or "ENGINE = Null" in statement:
             kind = "VIEW" if "MATERIALIZED VIEW" in statement else "TABLE"
-            statements.insert(0, f"DROP {kind} IF EXISTS {name.removesuffix('.sql').lstrip('0123456789_')} {placement.on_cluster} SYNC")
+            statements.insert(0, f"DROP {kind} IF EXISTS {made_by(name)} {placement.on_cluster} SYNC")
         yield File(name, hashlib.sha256(statement.encode()).hexdigest()[:16], statements)

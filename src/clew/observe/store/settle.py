@@ -121,7 +121,7 @@ def settle(store: Store) -> int:
     chunks = -(-total // CHUNK)
     for chunk in range(chunks):
         some = touched if chunks == 1 else f"trace_id IN (SELECT trace_id FROM touched WHERE cityHash64(trace_id) % {chunks} = {chunk})"
-        _Chunk(store, within + some, some, use).settle()
+        _Chunk(store, within + some, some, use, total if chunks == 1 else None).settle()
         if kept is not None:
             kept.count_spans(within + some, some)
     read.remove()
@@ -158,17 +158,21 @@ def _repeats(ids: NDArray[np.uint64]) -> bool:
 
 
 class _Chunk(NamedTuple):
-    """Some of the touched traces: the conditions that say which in span_records and in settled, and the settings to read them with."""
+    """Some of the touched traces: the conditions that say which in span_records and in settled, the settings to read them with, and their size."""
 
     store: Store
     where: str
     settled: str
     use: str
+    rows: int | None
+    """How many spans they have, replaced ones included; None when that is not known."""
 
     def settle(self) -> None:
-        self._note_conflicts()
         columns = self._columns()
-        if _repeats(columns["id"]):
+        repeats = _repeats(columns["id"])
+        if repeats or self.rows != len(columns["id"]):
+            self._note_conflicts()
+        if repeats:
             self._retire()
             columns = self._columns()
         self._note(columns)
@@ -205,11 +209,13 @@ class _Chunk(NamedTuple):
         verdict = decide(ids, columns["parent"], *(columns[name].astype(flag) for name in ("llm", "usage", "named")))
         inherits = columns["orphan"].astype(flag) & (verdict.owner >= 0) & (verdict.owner != np.arange(len(verdict.owner)))
         noted = np.flatnonzero(verdict.shadowed | inherits)
-        owners = np.where(inherits[noted], ids[verdict.owner[noted]], 0).astype(np.uint64)
+        notes_of = np.empty(len(noted), [("id", "<u8"), ("shadowed", "u1"), ("owner", "<u8")])
+        notes_of["id"], notes_of["shadowed"] = ids[noted], verdict.shadowed[noted]
+        notes_of["owner"] = np.where(inherits[noted], ids[verdict.owner[noted]], 0)
         now = time.time_ns()
         store, where = self.store, self.where
         store.command("TRUNCATE TABLE verdicts")
-        store.insert_columns("verdicts", ["id", "shadowed", "owner"], [ids[noted], verdict.shadowed[noted], owners])
+        store.insert_array("verdicts", notes_of)
         notes = (
             f"SELECT trace_id, span_id, {now + 1} AS settled_ns, v.shadowed AS shadowed, o.label AS agent, day FROM ("
             f"SELECT trace_id, span_id, sipHash64(trace_id, span_id) AS id, {DAY} AS day FROM span_records FINAL WHERE {where} AND id IN (SELECT id FROM verdicts)) AS s "
