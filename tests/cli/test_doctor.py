@@ -93,6 +93,7 @@ def account(**changed: Any) -> Stats:
         "received": 10,
         "stored": 7,
         "rejected": {"bad ids": 1},
+        "cut": {},
         "waiting": 2,
         "gap": 0,
         "refused_requests": {},
@@ -115,6 +116,8 @@ def test_the_account_of_the_collector_is_told_and_a_gap_or_trouble_is_wrong() ->
     assert "3 records" in found[2].text
     assert "No space left" in found[3].text
     assert doctor.received(account(lines=[])) == []
+    cut = doctor.received(account(cut={"attributes": 1200, "values": 1}))[1]
+    assert (cut.level, cut.text) == ("note", "records were cut for their limits: attributes 1,200, values 1")
 
 
 def test_each_sender_has_its_line_when_there_are_several() -> None:

@@ -80,6 +80,41 @@ def test_spans_with_unusable_ids_are_left_out_and_the_sender_is_told(start: Any,
     assert names(running) == ["span 1"]
 
 
+def test_the_same_ids_are_unusable_over_json(start: Any, otlp: Any) -> None:
+    running = start()
+    document = otlp.traces(otlp.span(1), otlp.span(2, spanId="00" * 8, name="bad"), otlp.span(3, traceId="00" * 16, name="worse"))
+    answers = [running.post(json.dumps(document).encode(), kind=JSON), running.post(otlp.protobuf(document))]
+    said = answers[0].json()["partialSuccess"]
+    assert ([answer.status_code for answer in answers], said["rejectedSpans"]) == ([200, 200], "2")
+    assert "'bad'" in said["errorMessage"]
+    stats = running.settled()
+    assert (stats.received, stats.stored, stats.rejected, stats.gap) == (6, 2, {"bad ids": 4}, 0)
+    assert names(running) == ["span 1"]
+
+
+def test_what_is_beyond_a_records_limits_is_cut_counted_and_shown(start: Any, otlp: Any) -> None:
+    from clew.wire.limits import Limits
+
+    running = start(record=Limits(attributes=3, events=2, links=1, value_bytes=100_000))
+    many = {f"k{number}": number for number in range(5)}
+    document = otlp.traces(otlp.span(1, attributes=many | {"text": "x" * 200_000}), otlp.span(2, spanId="", name="bad"))
+    answer = running.post(otlp.protobuf(document))
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+    said = ExportTraceServiceResponse.FromString(answer.content).partial_success
+    assert (said.rejected_spans, "3 attributes" in said.error_message, "'bad'" in said.error_message) == (1, True, True)
+    long = running.post(json.dumps(otlp.traces(otlp.span(3, attributes={"text": "y" * 200_000}))).encode(), kind=JSON)
+    assert long.json()["partialSuccess"]["rejectedSpans"] == "0"
+    assert "1 values" in long.json()["partialSuccess"]["errorMessage"]
+    stats = running.settled()
+    assert (stats.received, stats.stored, stats.gap, stats.cut) == (3, 2, 0, {"attributes": 3, "values": 1})
+    assert running.store.value("SELECT attributes['clew.cut.attributes'] FROM spans WHERE name = 'span 1'") == "3"
+    running.collector.checkpoint()
+    from clew.observe.ingest.account import Account
+
+    assert [line.cut for line in Account(running.store.data_dir / "wal" / "account.json").lines()] == [stats.cut]
+
+
 def test_empty_requests_are_fine_and_count_nothing(start: Any) -> None:
     running = start()
     assert [running.post(b"").status_code, running.post(b"{}", kind=JSON).status_code, running.post(b"", signal="logs").status_code] == [

@@ -78,8 +78,8 @@ def test_a_deep_value_becomes_one_text_and_its_neighbours_stay(value: dict[str, 
 @pytest.mark.parametrize(
     ("changed", "place"),
     [
-        ({"traceId": "xyz"}, "traceId"),
-        ({"spanId": None}, "spanId"),
+        ({"traceId": 7}, "traceId"),
+        ({"parentSpanId": "xyz"}, "parentSpanId"),
         ({"name": 7}, "name"),
         ({"attributes": {"a": 1}}, "attributes"),
         ({"attributes": [{"key": "a", "value": {"intValue": "many"}}]}, "intValue"),
@@ -93,11 +93,34 @@ def test_a_wrong_type_is_refused_with_its_place(changed: dict[str, Any], place: 
         check_json(line(span(), span(**changed)))
 
 
-def test_a_missing_id_is_refused() -> None:
+UNUSABLE: list[tuple[dict[str, Any], str]] = [
+    ({"traceId": "00" * 16}, f"traceId '{'00' * 16}' and spanId '{'cd' * 8}'"),
+    ({"spanId": "00" * 8}, f"traceId '{'ab' * 16}' and spanId '{'00' * 8}'"),
+    ({"traceId": "xyz"}, f"traceId 'xyz' and spanId '{'cd' * 8}'"),
+    ({"spanId": None}, f"traceId '{'ab' * 16}' and spanId ''"),
+    ({"spanId": "cd" * 9}, f"traceId '{'ab' * 16}' and spanId '{'cd' * 9}'"),
+]
+
+
+@pytest.mark.parametrize(("changed", "shown"), UNUSABLE)
+def test_a_span_with_an_unusable_id_costs_that_span_alone(changed: dict[str, Any], shown: str) -> None:
+    other = span(attributes=attributes(deep={"kvlistValue": {"values": [{"key": "a", "value": {"boolValue": True}}]}}))
+    checked = check_json(line(span(name="bad", **changed), other, span()))
+    assert checked.rejected == [f"span 'bad' has {shown}; 16 and 8 bytes are needed, not all of them zero"]
+    kept = span(attributes=attributes(deep={"jsonValue": '{"a":true}'}))
+    assert (checked.records, json.loads(checked.body)) == (2, request(kept, span()))
+
+
+def test_a_missing_id_is_an_unusable_one() -> None:
     bare = span()
     del bare["spanId"]
-    with pytest.raises(MalformedRecord, match="spanId"):
-        check_json(line(bare))
+    checked = check_json(line(bare))
+    assert (checked.records, len(checked.rejected)) == (0, 1)
+
+
+def test_another_mistake_beside_an_unusable_id_is_told_with_its_place() -> None:
+    with pytest.raises(MalformedRecord, match=r"not OTLP/JSON: .*name"):
+        check_json(line(span(traceId=""), span(name=7)))
 
 
 def test_the_canonical_form_is_only_what_the_schema_knows() -> None:
@@ -129,8 +152,18 @@ def test_protobuf_passes_as_it_is_and_a_span_without_ids_is_left_out() -> None:
     assert (checked.body, checked.records) == (good, 1)
     both = check_protobuf(TRACES, good + bad)
     assert both.records == 1
-    assert both.rejected == ["span 'bad' has a trace id of 1 bytes (16 are needed) and a span id of 8 bytes (8 are needed)"]
+    assert both.rejected == [
+        "span 'bad' has a trace id of 1 bytes and a span id of 8 bytes; 16 and 8 bytes are needed, not all of them zero"
+    ]
     assert b"bad" not in both.body
+
+
+@pytest.mark.parametrize(("trace_id", "span_id"), [(bytes(16), b"s" * 8), (b"t" * 16, bytes(8)), (bytes(16), bytes(8))])
+def test_ids_of_zeros_are_unusable_and_ids_that_hold_zeros_are_not(trace_id: bytes, span_id: bytes) -> None:
+    good = encoded("traces", trace_id=bytes(15) + b"t", span_id=bytes(7) + b"s", name="good")
+    checked = check_protobuf(TRACES, good + encoded("traces", trace_id=trace_id, span_id=span_id, name="bad"))
+    assert (checked.records, len(checked.rejected)) == (1, 1)
+    assert check_protobuf(TRACES, good).body == good
 
 
 def test_a_stamp_says_when_and_from_whom() -> None:

@@ -256,6 +256,10 @@ def received(account: Stats) -> list[Finding]:
             found.append(Finding("note" if line.rejected else "ok", "received", text))
         if len(account.lines) > MOST_LINES:
             found.append(Finding("ok", "received", f"{len(account.lines) - MOST_LINES} more in --json and GET /api/v1/stats"))
+    if account.cut:
+        told = ", ".join(f"{what} {count:,}" for what, count in account.cut.items())
+        text = f"records were cut for their limits: {told}"
+        found.append(Finding("note", "received", text, "CLEW_BODY_ATTRIBUTES and its like set the limits"))
     if account.refused_requests:
         count = sum(account.refused_requests.values())
         text = f"{figures.plural(count, 'request')} answered with an error{_reasons(account.refused_requests)}; their senders keep them"

@@ -28,6 +28,11 @@ PROCESS_PID: Final = "process.pid"
 HOST_NAME: Final = "host.name"
 DETACHED: Final = "clew.detached"
 
+# What the collector's limits left out of a record.
+CUT_ATTRIBUTES: Final = "clew.cut.attributes"
+CUT_EVENTS: Final = "clew.cut.events"
+CUT_LINKS: Final = "clew.cut.links"
+
 # Identity of what happens.
 SPAN_KIND: Final = "clew.span.kind"
 OPERATION: Final = "gen_ai.operation.name"
@@ -181,6 +186,9 @@ TABLE: tuple[Attribute, ...] = (
     Attribute(PROCESS_PID, "int", "Process id", source=_OTEL),
     Attribute(HOST_NAME, "string", "Host", source=_OTEL),
     Attribute(DETACHED, "bool", "Whether what is open stays open when the process that wrote it ends: another one ends it", source="clew"),
+    Attribute(CUT_ATTRIBUTES, "int", "Attributes of the record that the collector left out, beyond its limit", source="clew"),
+    Attribute(CUT_EVENTS, "int", "Events of the span that it left out", source="clew"),
+    Attribute(CUT_LINKS, "int", "Links of the span that it left out", source="clew"),
     Attribute(SPAN_KIND, "string", "Kind of span, one of model.kinds.KINDS", source="clew"),
     Attribute(OPERATION, "string", "Operation"),
     Attribute(PROVIDER, "string", "Provider of the model"),

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-from clew.wire.check import varint
+from clew.wire.check import Checked, varint
+from clew.wire.limits import sentence
 from clew.wire.otlp import Signal
 
 Encoding = Literal["protobuf", "json"]
@@ -33,15 +34,17 @@ def _rejected_name(signal: Signal) -> str:
     return {"spans": "rejectedSpans", "log_records": "rejectedLogRecords"}.get(signal.records, "rejectedDataPoints")
 
 
-def response(signal: Signal, rejected: list[str], encoding: Encoding) -> bytes:
-    """The body of an Export…ServiceResponse; ``rejected`` says for each record that was left out why."""
-    message = "; ".join(dict.fromkeys(rejected))[:LONGEST_REASONS]
+def response(checked: Checked, encoding: Encoding) -> bytes:
+    """The body of an Export…ServiceResponse: how many records were left out and why, and what of the others was cut, which by OTLP is a
+    message with no record rejected."""
+    rejected = len(checked.rejected)
+    message = "; ".join(filter(None, [sentence(checked.cut), *dict.fromkeys(checked.rejected)]))[:LONGEST_REASONS]
     if encoding == "json":
-        partial = {"partialSuccess": {_rejected_name(signal): str(len(rejected)), "errorMessage": message}} if rejected else {}
+        partial = {"partialSuccess": {_rejected_name(checked.signal): str(rejected), "errorMessage": message}} if message else {}
         return json.dumps(partial, ensure_ascii=False).encode("utf-8", "replace")
-    if not rejected:
+    if not message:
         return b""
-    inner = b"\x08" + varint(len(rejected)) + _text(2, message)
+    inner = (b"\x08" + varint(rejected) if rejected else b"") + _text(2, message)
     return b"\x0a" + varint(len(inner)) + inner
 
 

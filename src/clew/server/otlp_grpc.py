@@ -79,7 +79,7 @@ class OtlpGrpc:
                 written = self._receiving.submit(checked, "protobuf", sender)
                 if written is not None:
                     written.result()
-            return otlp_answers.response(signal, checked.rejected, "protobuf")
+            return otlp_answers.response(checked, "protobuf")
         except StoreUnavailable as error:
             self._refuse(context, BodyError(503, "disk", str(error)))
         except BodyError as error:

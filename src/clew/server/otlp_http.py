@@ -62,7 +62,7 @@ class OtlpHttp:
             with self._receiving.room.share() as take:
                 data = await bodies.read(receive, limit=limits.body_bytes, seconds=limits.body_s, take=take)
                 checked = await self._receiving.take(signal, encoding, compression, data, _sender(scope), take)
-            body = otlp_answers.response(signal, checked.rejected, encoding)
+            body = otlp_answers.response(checked, encoding)
         except BodyError as error:
             self.collector.refuse(error.reason)
             status, body, extra = error.status, *self._refusal(error, encoding or "json")

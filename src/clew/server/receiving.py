@@ -14,6 +14,7 @@ from clew.observe.ingest.wal import LogFull
 from clew.observe.store.engine import Encoding
 from clew.server.bodies import BodyError, Room, decompress
 from clew.wire.check import Checked, check_json, check_protobuf
+from clew.wire.limits import Limits as RecordLimits
 from clew.wire.otlp import Signal
 
 RETRY_AFTER_S = 2
@@ -31,10 +32,12 @@ class Limits:
     body_s: float
     requests: int
     requests_bytes: int
+    record: RecordLimits
 
     @classmethod
     def of_settings(cls) -> Limits:
-        return cls(*(settings.get(name) for name in ("body_bytes", "body_records", "body_s", "requests", "requests_bytes")))
+        own = {name: settings.get(name) for name in ("body_bytes", "body_records", "body_s", "requests", "requests_bytes")}
+        return cls(**own, record=RecordLimits(*(settings.get(f"body_{name}") for name in RecordLimits._fields)))
 
 
 class Receiving:
@@ -49,7 +52,7 @@ class Receiving:
     async def take(
         self, signal: Signal, encoding: Encoding, compression: str, data: bytes, sender: str, take: Callable[[int], None]
     ) -> Checked:
-        """Durable when it returns. What of it was left out is in the result's ``rejected``.
+        """Durable when it returns. What of it was left out is in the result's ``rejected`` and ``cut``.
 
         :param take: of Room.share(), for what decompression adds
         :raises BodyError: why nothing of it was taken, and whether to send it again
@@ -72,7 +75,7 @@ class Receiving:
         limits = self.limits
         data = decompress(compression, data, limit=limits.body_bytes, take=take)
         try:
-            checked = check_json(data, signal) if encoding == "json" else check_protobuf(signal, data)
+            checked = check_json(data, signal, limits.record) if encoding == "json" else check_protobuf(signal, data, limits.record)
         except MalformedRecord as error:
             raise BodyError(400, "malformed", str(error)) from None
         if checked.records > limits.body_records:

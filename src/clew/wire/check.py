@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import msgspec
 
 from clew.errors import MalformedRecord, MissingExtra
+from clew.wire.limits import Limits, cut
 from clew.wire.otlp import LOGS, MESSAGES, METRIC_KINDS, METRICS, SIGNALS, TRACES, Field, Signal, camel
 from clew.wire.values import json_text, parse_json, protobuf_text
 
@@ -28,9 +29,12 @@ class Checked:
     """Spans, log records or points in it."""
     rejected: list[str] = field(default_factory=list)
     """Why single records were left out of it."""
+    cut: dict[str, int] = field(default_factory=dict)
+    """What was left out of its records: attributes, events, links, and values that were cut."""
 
 
 _LENGTHS = {"trace_id": 16, "span_id": 8}
+_NEEDED = "16 and 8 bytes are needed, not all of them zero"
 
 
 # --- OTLP/JSON ---------------------------------------------------------------------------------------------------------------------------
@@ -38,7 +42,7 @@ _LENGTHS = {"trace_id": 16, "span_id": 8}
 _DEEP_JSON = re.compile(rb'"kvlistValue"\s*:|[\[,]\s*\{\s*"arrayValue"\s*:|"arrayValue"\s*:\s*\{\s*(?:"values"\s*:\s*\[\s*\]\s*)?\}')
 """Values that the engine cannot take: maps, lists in lists, empty lists. Inside JSON strings quotes are escaped, so text cannot match."""
 
-_ID = {"trace_id": r"^[0-9a-fA-F]{32}$", "span_id": r"^[0-9a-fA-F]{16}$", "parent_span_id": r"^([0-9a-fA-F]{16})?$"}
+_ID = {"trace_id": r"^(?!0{32})[0-9a-fA-F]{32}$", "span_id": r"^(?!0{16})[0-9a-fA-F]{16}$", "parent_span_id": r"^([0-9a-fA-F]{16})?$"}
 _PYTHON: dict[str, Any] = {
     "string": str,
     "bytes": str,
@@ -57,7 +61,7 @@ _PYTHON: dict[str, Any] = {
 
 def _json_type(message: str, item: Field) -> Any:
     if item.type in MESSAGES:
-        inner = _json_struct(item.type)
+        inner = json_struct(item.type)
         return list[inner] if item.label == "repeated" else inner  # type: ignore[valid-type]
     if message == "Span" and item.name in _ID:
         return Annotated[str, msgspec.Meta(pattern=_ID[item.name])]
@@ -68,7 +72,8 @@ def _json_type(message: str, item: Field) -> Any:
 
 
 @cache
-def _json_struct(message: str) -> type[msgspec.Struct]:
+def json_struct(message: str) -> type[msgspec.Struct]:
+    """A message as it is in OTLP/JSON."""
     fields: list[tuple[str, Any, Any]] = []
     for item in MESSAGES[message]:
         kind = _json_type(message, item)
@@ -80,7 +85,7 @@ def _json_struct(message: str) -> type[msgspec.Struct]:
 
 @cache
 def _json_decoder(signal: Signal) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(_json_struct(signal.request), strict=False)
+    return msgspec.json.Decoder(json_struct(signal.request), strict=False)
 
 
 _RESOURCES = {b'"%b"' % camel(signal.resources).encode(): signal for signal in SIGNALS}
@@ -98,10 +103,11 @@ def json_signal(line: bytes) -> Signal:
     raise MalformedRecord("none of resourceSpans, resourceLogs, resourceMetrics: not an OTLP/JSON request")
 
 
-def check_json(line: bytes, signal: Signal | None = None) -> Checked:
+def check_json(line: bytes, signal: Signal | None = None, limits: Limits | None = None) -> Checked:
     """One OTLP/JSON request.
 
     :param signal: what it must be a request for; default: what it looks like
+    :param limits: of its records; default: none
     :raises MalformedRecord: it is not one; names the place and the value
     """
     signal = signal or json_signal(line)
@@ -109,13 +115,54 @@ def check_json(line: bytes, signal: Signal | None = None) -> Checked:
         whole = parse_json(line)
         _flatten_json(signal.request, whole)
         line = msgspec.json.encode(whole)
-    request = _decode_json(signal, line)
+    rejected: list[str] = []
+    try:
+        request = _decode_json(signal, line)
+    except MalformedRecord:
+        line, rejected = _without_bad_ids(signal, line)
+        if not rejected:
+            raise
+        request = _decode_json(signal, line)
+    found = cut(signal, line, lambda: request, limits, camel) if limits else {}
+    if found:
+        line = msgspec.json.encode(request)
     records = 0
     for group in getattr(request, camel(signal.resources)) or ():
         for scope in getattr(group, camel(signal.scopes)) or ():
-            found = getattr(scope, camel(signal.records)) or ()
-            records += _points(found, camel) if signal is METRICS else len(found)
-    return Checked(signal, line.strip(), records)
+            held = getattr(scope, camel(signal.records)) or ()
+            records += _points(held, camel) if signal is METRICS else len(held)
+    return Checked(signal, line.strip(), records, rejected, found)
+
+
+def _without_bad_ids(signal: Signal, line: bytes) -> tuple[bytes, list[str]]:
+    """The request without the spans whose ids cannot be used, and why each was left out. It has been refused: this may take its time."""
+    if signal is not TRACES:
+        return line, []
+    whole = parse_json(line)
+    rejected: list[str] = []
+    for group in _list_in(whole, "resourceSpans"):
+        for scope in _list_in(group, "scopeSpans"):
+            spans = _list_in(scope, "spans")
+            reasons = [_bad_json_ids(span) if isinstance(span, dict) else "" for span in spans]
+            rejected += [reason for reason in reasons if reason]
+            if any(reasons):
+                scope["spans"] = [span for span, reason in zip(spans, reasons, strict=True) if not reason]
+    return msgspec.json.encode(whole) if rejected else line, rejected
+
+
+def _list_in(holder: Any, key: str) -> list[Any]:
+    held = holder.get(key) if isinstance(holder, dict) else None
+    return held if isinstance(held, list) else []
+
+
+def _bad_json_ids(span: dict[str, Any]) -> str:
+    ids = [span.get(camel(name)) or "" for name in _LENGTHS]
+    if not all(isinstance(value, str) for value in ids):
+        return ""  # another mistake, which is told with its place
+    if all(re.search(_ID[name], value) for name, value in zip(_LENGTHS, ids, strict=True)):
+        return ""
+    shown = " and ".join(f"{camel(name)} {value[:40]!r}" for name, value in zip(_LENGTHS, ids, strict=True))
+    return f"span {str(span.get('name') or '')[:80]!r} has {shown}; {_NEEDED}"
 
 
 def _points(metrics: Iterable[Any], spell: Callable[[str], str]) -> int:
@@ -210,9 +257,10 @@ def _classes(*, deep: bool) -> dict[str, Any]:
     return {message: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{message}")) for message in MESSAGES}
 
 
-def check_protobuf(signal: Signal, body: bytes) -> Checked:
+def check_protobuf(signal: Signal, body: bytes, limits: Limits | None = None) -> Checked:
     """One encoded export request, or several concatenated.
 
+    :param limits: of its records; default: none
     :raises MalformedRecord: it does not parse
     """
     from google.protobuf.message import DecodeError
@@ -224,12 +272,17 @@ def check_protobuf(signal: Signal, body: bytes) -> Checked:
         raise MalformedRecord(f"not an OTLP protobuf message: {error}") from None
     checked = Checked(signal, body, 0)
     changed = False
+    zeros = bytes(8) in body
     for group in getattr(request, signal.resources):
         for scope in getattr(group, signal.scopes):
             records = getattr(scope, signal.records)
             checked.records += _points(records, str) if signal is METRICS else len(records)
             if signal is TRACES:
-                bad = [i for i, span in enumerate(records) if len(span.trace_id) != 16 or len(span.span_id) != 8]
+                bad = [
+                    i
+                    for i, span in enumerate(records)
+                    if len(span.trace_id) != 16 or len(span.span_id) != 8 or (zeros and not (any(span.trace_id) and any(span.span_id)))
+                ]
                 for index in reversed(bad):
                     checked.rejected.append(_bad_ids(records[index]))
                     changed = True
@@ -242,6 +295,16 @@ def check_protobuf(signal: Signal, body: bytes) -> Checked:
     request.DiscardUnknownFields()
     if request.ByteSize() != len(body) or any(sign in body for sign in _EMPTY_ARRAY[signal]):
         checked.body = _flatten_protobuf(signal, body)
+    if limits:
+
+        def decoded() -> Any:
+            if checked.body is not body:
+                request.ParseFromString(checked.body)
+            return request
+
+        checked.cut = cut(signal, checked.body, decoded, limits, str)
+        if checked.cut:
+            checked.body = request.SerializeToString()
     return checked
 
 
@@ -272,8 +335,8 @@ def _has_time(found: Any) -> bool:
 
 
 def _bad_ids(span: Any) -> str:
-    sizes = f"a trace id of {len(span.trace_id)} bytes (16 are needed) and a span id of {len(span.span_id)} bytes (8 are needed)"
-    return f"span {span.name[:80]!r} has {sizes}"
+    sizes = f"a trace id of {len(span.trace_id)} bytes and a span id of {len(span.span_id)} bytes"
+    return f"span {span.name[:80]!r} has {sizes}; {_NEEDED}"
 
 
 def _flatten_protobuf(signal: Signal, body: bytes) -> bytes:

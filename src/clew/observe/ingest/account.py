@@ -31,6 +31,8 @@ class Entry:
     stored: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
     waiting: int = 0
+    cut: dict[str, int] = field(default_factory=dict)
+    """Of what is stored: attributes, events and links left out and values cut, beyond the limits."""
 
     @property
     def gap(self) -> int:
@@ -48,6 +50,7 @@ class Line:
     stored: int
     rejected: dict[str, int]
     waiting: int
+    cut: dict[str, int] = field(default_factory=dict)
 
 
 class _Kept(msgspec.Struct):
@@ -79,7 +82,7 @@ class Account:
         """Everything before it in the log is stored, and is in the account on disk."""
         self._refused = kept.refused_requests
         for line in kept.lines:
-            self._entries[line.signal, line.sender] = Entry(line.received, line.stored, dict(line.rejected))
+            self._entries[line.signal, line.sender] = Entry(line.received, line.stored, dict(line.rejected), cut=dict(line.cut))
 
     def note_received(self, heads: Iterable[Head]) -> None:
         """They are on disk."""
@@ -97,8 +100,9 @@ class Account:
                 entry = self._entry(head.signal, head.sender)
                 entry.waiting -= head.records + sum(head.rejected.values())
                 entry.stored += head.records
-                for reason, count in head.rejected.items():
-                    entry.rejected[reason] = entry.rejected.get(reason, 0) + count
+                for counts, more in ((entry.rejected, head.rejected), (entry.cut, head.cut)):
+                    for name, count in more.items():
+                        counts[name] = counts.get(name, 0) + count
             for signal, sender, records in refused:
                 self._move(self._entry(signal, sender), -records)
 
@@ -127,7 +131,10 @@ class Account:
         """
         with self._lock:
             # What waits lies after the position. It is counted when it is recovered.
-            lines = [Line(line.signal, line.sender, line.received - line.waiting, line.stored, line.rejected, 0) for line in self._lines()]
+            lines = [
+                Line(line.signal, line.sender, line.received - line.waiting, line.stored, line.rejected, 0, line.cut)
+                for line in self._lines()
+            ]
             data = msgspec.json.encode(_Kept(position, lines, dict(self._refused)))
         write_whole(self._path, data)
         self.position = position
@@ -156,7 +163,15 @@ class Account:
 
     def _lines(self) -> list[Line]:
         return [
-            Line(signal, sender, entry.received, entry.stored, dict(sorted(entry.rejected.items())), entry.waiting)
+            Line(
+                signal,
+                sender,
+                entry.received,
+                entry.stored,
+                dict(sorted(entry.rejected.items())),
+                entry.waiting,
+                dict(sorted(entry.cut.items())),
+            )
             for (signal, sender), entry in sorted(self._entries.items())
         ]
 

@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -63,6 +63,8 @@ class Stats:
     received: int
     stored: int
     rejected: dict[str, int]
+    cut: dict[str, int]
+    """What stored records are without, beyond the limits of one record: attributes, events, links left out, and values cut."""
     waiting: int
     gap: int
     refused_requests: dict[str, int]
@@ -128,7 +130,8 @@ class Collector:
         The future raises StoreUnavailable when the disk refuses.
         """
         rejected: dict[str, int] = {"bad ids": len(checked.rejected)} if checked.rejected else {}
-        return self._log.append(checked.signal.name, encoding, sender, checked.records, checked.body if checked.records else b"", rejected)
+        body = checked.body if checked.records else b""
+        return self._log.append(checked.signal.name, encoding, sender, checked.records, body, rejected, checked.cut)
 
     def refuse(self, reason: str) -> None:
         """Counts a request that was answered with an error."""
@@ -309,16 +312,18 @@ def stats_of(
 ) -> Stats:
     """The figures of an account."""
     lines = account.lines()
-    rejected: dict[str, int] = {}
+    rejected: Counter[str] = Counter()
+    cut: Counter[str] = Counter()
     for line in lines:
-        for reason, count in line.rejected.items():
-            rejected[reason] = rejected.get(reason, 0) + count
+        rejected.update(line.rejected)
+        cut.update(line.cut)
     received, stored, waiting = (sum(getattr(line, name) for line in lines) for name in ("received", "stored", "waiting"))
     return Stats(
         lines=lines,
         received=received,
         stored=stored,
         rejected=dict(sorted(rejected.items())),
+        cut=dict(sorted(cut.items())),
         waiting=waiting,
         gap=received - stored - sum(rejected.values()) - waiting,
         refused_requests=account.refused_requests(),

@@ -45,6 +45,8 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     """Records in the body."""
     rejected: dict[str, int] = {}
     """Records of the request that are not in the body, by reason."""
+    cut: dict[str, int] = {}
+    """What its records are without, beyond the limits: attributes, events, links, and values that were cut."""
 
 
 class Position(NamedTuple):
@@ -118,7 +120,16 @@ class Log:
 
     # --- taking ---------------------------------------------------------------------------------------------------------------------------
 
-    def append(self, signal: str, encoding: Encoding, sender: str, records: int, body: bytes, rejected: dict[str, int]) -> Future[None]:
+    def append(
+        self,
+        signal: str,
+        encoding: Encoding,
+        sender: str,
+        records: int,
+        body: bytes,
+        rejected: dict[str, int],
+        cut: dict[str, int] | None = None,
+    ) -> Future[None]:
         """Takes one request; the result is there once it is on disk. ``body`` may be empty, when only ``rejected`` is to be kept.
 
         :raises LogFull: there is no room
@@ -132,7 +143,7 @@ class Log:
             if self.bytes + self._queued_bytes + len(body) > self._limit:
                 raise LogFull(f"the log of {self._limit >> 20} MiB is full: the store has not taken in what is in it; send it again later")
             self._last_ns = max(self._last_ns + 1, time.time_ns())  # the clock may be set back; a later arrival must win
-            head = Head(signal, encoding, sender, self._last_ns, records, rejected)
+            head = Head(signal, encoding, sender, self._last_ns, records, rejected, cut or {})
             packed = _encoder.encode(head)
             start = _LENGTHS.pack(2 + len(packed) + len(body), zlib.crc32(packed, body_checksum), len(packed)) + packed
             size = len(start) + len(body)
