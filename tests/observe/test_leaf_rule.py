@@ -12,7 +12,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from clew.observe.query.runs import runs
+from clew.observe.query.search import search
 from clew.observe.query.traces import trace
+from clew.observe.store import rollups
 from clew.observe.store.settle import decide
 from clew.observe.store.store import Store
 
@@ -95,6 +97,7 @@ TOOL: dict[str, Any] = {"gen_ai.operation.name": "execute_tool"}
 Tree = list[tuple[int, int, dict[str, Any]]]
 """(number, parent's number or 0, attributes) of each span."""
 
+REFUSED = LLM | usage(0, 0) | {"error.type": "budget_exceeded", "clew.cost.usd": 0.0}
 TREES: dict[str, tuple[Tree, list[tuple[int, int | None]]]] = {
     # what happened: (its spans, (number, input tokens) of the model calls)
     "one call": ([(1, 0, AGENT), (2, 1, LLM | usage(10, 1))], [(2, 10)]),
@@ -111,6 +114,10 @@ TREES: dict[str, tuple[Tree, list[tuple[int, int | None]]]] = {
     "only input is known": ([(1, 0, LLM | {"gen_ai.usage.input_tokens": 5})], [(1, 5)]),
     "zero is known": ([(1, 0, AGENT | usage(30, 3)), (2, 1, LLM | usage(0, 0))], [(2, 0)]),
     "the parent is missing": ([(2, 1, LLM | usage(10, 1)), (3, 2, LLM | usage(10, 1))], [(3, 10)]),
+    "a call that a budget refused": ([(1, 0, AGENT), (2, 1, LLM | usage(10, 1)), (3, 1, REFUSED)], [(2, 10)]),
+    "an agent with usage whose next call was refused": ([(1, 0, AGENT | usage(30, 3)), (2, 1, REFUSED)], [(1, 30)]),
+    "a call within which another one was refused": ([(1, 0, LLM | usage(10, 1)), (2, 1, REFUSED)], [(1, 10)]),
+    "a call that the provider refused": ([(1, 0, LLM | usage(5, 0) | {"error.type": "refused"})], [(1, 5)]),
     "a span that is its own parent": ([(1, 1, LLM | usage(10, 1))], [(1, 10)]),
 }  # fmt: skip
 
@@ -154,6 +161,19 @@ def test_totals_are_those_of_the_model_calls(store: Store, otlp: Any) -> None:
     ]
 
 
+def test_a_refused_call_stays_visible_and_counts_nowhere(store: Store, otlp: Any) -> None:
+    tree, _ = TREES["a call that a budget refused"]
+    otlp.take(store, otlp.lines(otlp.traces(*spans_of(tree, 1, otlp))))
+    [run] = runs(store)
+    assert (run.spans, run.model_calls, run.calls_with_usage, run.input_tokens) == (3, 1, 1, 10)
+    shown = {span.span_id: span for span in trace(store, "last").spans}[otlp.span_id(3)]
+    assert (shown.kind, shown.is_model_call, shown.input_tokens, shown.cost_usd) == ("llm", False, None, None)
+    [hit] = search(store, "error:budget_exceeded").hits
+    assert (hit.span_id, hit.kind, hit.input_tokens, hit.cost_usd) == (otlp.span_id(3), "llm", None, None)
+    rolled = f"SELECT sum(spans), sumIf(spans, call != 'none'), sum(reported_usd) FROM ({rollups.of_spans('start_ns > 0')})"
+    assert store.query(rolled).result_rows == [(3, 1, 0.0)]
+
+
 def test_a_call_that_turns_out_to_have_a_call_inside_is_no_longer_counted(store: Store, otlp: Any) -> None:
     outer, inner = spans_of(TREES["double instrumentation"][0], 1, otlp)
     otlp.take(store, otlp.lines(otlp.traces(outer)))
@@ -190,6 +210,7 @@ KINDS: Sequence[dict[str, Any]] = (
     AGENT,
     EMBEDDING,
     TOOL,
+    REFUSED,
     {},
     {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.call.arguments": "{}"},
 )

@@ -86,6 +86,11 @@ def quiet(run: Callable[[], None]) -> Callable[[], None]:
     return inner
 
 
+def refused() -> None:
+    with suppress(clew.BudgetExceeded), clew.budget(calls=0), clew.llm("answer", model="gpt-4o", provider="openai"):
+        pass
+
+
 def inside(kind: str, name: str, steps: list[Callable[[], None]], **attributes: Any) -> Callable[[], None]:
     def run() -> None:
         with clew.span(name, kind=kind, **attributes) as span:  # type: ignore[arg-type]
@@ -123,7 +128,7 @@ spans = st.builds(
     inside,
     st.sampled_from(["agent", "tool", "workflow", "memory", "git", "task", "gate", "node", "embedding", "llm", "other"]),
     st.one_of(names, st.sampled_from(["merge", "checkout", "worktree_add", "resolve"])),
-    st.lists(st.one_of(calls, points), max_size=3),
+    st.lists(st.one_of(calls, points, st.just(refused)), max_size=3),
     error=st.booleans(),
     **{
         "clew.stage": st.sampled_from(["", "build"]),
@@ -163,6 +168,17 @@ def test_a_process_and_the_server_give_the_same_figures_for_any_program(store: S
         again = of_server(store)
         take(store, b"".join(record.lines))  # all of it once more
         assert of_server(store) == again
+
+
+@pytest.mark.usefixtures("_process")
+def test_a_refused_call_is_no_model_call_and_hides_none(store: Store) -> None:
+    with recording() as record:
+        with clew.span("planner", kind="agent", **{"gen_ai.usage.input_tokens": 7, "gen_ai.usage.output_tokens": 1, "clew.cost.usd": 0.5}):
+            refused()
+        take(store, b"".join(record.lines))
+    [(_, calls)] = [(metric, found) for metric, found in live.reading() if metric.name == "clew_model_calls_total"]
+    assert sum(series.value for _, series in calls) == 1
+    assert of_server(store) == shown(live.reading())
 
 
 @pytest.mark.usefixtures("_process")

@@ -17,6 +17,9 @@ _PARTS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
+REFUSED: Final = ("refused", "budget_exceeded", "loop_detected")
+"""Values of ``error.type`` on a span that a limit did not let start."""
+
 _AS_IT_IS: Final[Mapping[str, str]] = {}
 
 
@@ -62,6 +65,13 @@ def number_of(attributes: Mapping[str, Any], name: str, shorter: Mapping[str, st
 
 def has_usage(attributes: Mapping[str, Any]) -> bool:
     return number_of(attributes, names.INPUT_TOKENS) is not None or number_of(attributes, names.OUTPUT_TOKENS) is not None
+
+
+def is_refused(attributes: Mapping[str, Any]) -> bool:
+    """Whether a limit did not let the span start: it says so, and that it used nothing. No request was made."""
+    return text_of(attributes, names.ERROR_TYPE) in REFUSED and not any(
+        number_of(attributes, name) != 0 for name in (names.INPUT_TOKENS, names.OUTPUT_TOKENS)
+    )
 
 
 def _number(value: Any) -> float | None:

@@ -66,7 +66,7 @@ FROM (
             if(end_ns > 0, toInt64(least(toUInt64(greatest(end_ns, start_ns) - start_ns), 9223372036854775807)), NULL) AS duration_ns,
             start_ns
         FROM span_records FINAL
-        WHERE span_records.kind = 'llm' OR isNotNull(input_tokens) OR isNotNull(output_tokens)
+        WHERE (span_records.kind = 'llm' OR isNotNull(input_tokens) OR isNotNull(output_tokens)) AND NOT (error_type IN ('refused', 'budget_exceeded', 'loop_detected') AND ifNull(input_tokens = 0 AND output_tokens = 0, false))
     ) AS calls
     LEFT JOIN (SELECT trace_id, span_id, shadowed, agent AS inherited_agent FROM settled FINAL) AS settled USING (trace_id, span_id)
     LEFT JOIN (SELECT provider, request_model, response_model, matched AS priced_as, source AS price_source, flat, rules FROM prices FINAL) AS prices

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 from clew.model import attributes as names
+from clew.model import reading
 
 Type = Literal["counter", "gauge", "histogram", "summary"]
 Take = Literal["count", "duration", "value", "active"]
@@ -22,9 +23,10 @@ COST_SOURCE: Final = "cost source"
 """Where that figure comes from: reported, computed, cached, unpriced or missing."""
 
 MODEL_CALL: Final = "model_call"
-"""A span that counts as a model call: of kind llm without an llm descendant, or with usage none of whose descendants has any."""
+"""A span that counts as a model call: of kind llm without an llm descendant, or with usage none of whose descendants has any. What a limit
+did not let start is none, and hides none above it."""
 
-REFUSED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({names.ERROR_TYPE: ("refused", "budget_exceeded", "loop_detected")})
+REFUSED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({names.ERROR_TYPE: reading.REFUSED})
 """What was not let start: no request was made."""
 
 OTHER: Final = "other"

@@ -135,7 +135,7 @@ FROM (
     {_figures(kinds)})) AS figure
     FROM (
         SELECT *, {pricing.COST_USD} AS cost_usd, {pricing.COST_SOURCE} AS cost_source,
-            NOT shadowed AND (kind = 'llm' OR isNotNull(input_tokens) OR isNotNull(output_tokens)) AS is_call
+            NOT shadowed AND NOT {pricing.REFUSED} AND (kind = 'llm' OR isNotNull(input_tokens) OR isNotNull(output_tokens)) AS is_call
         FROM (
             SELECT *, {pricing.charged()} AS charged_tokens, {pricing.usd_per_million()} AS usd_per_million, {pricing.computed_cost()} AS computed_cost_usd
             FROM (SELECT * FROM span_records FINAL WHERE {where} AND {COUNTABLE}) AS s

@@ -8,6 +8,7 @@ price is unknown while it holds.
 from __future__ import annotations
 
 from clew.cost.tariff import CLASSES, INPUT_CLASSES, OUTPUT_CLASSES
+from clew.model.reading import REFUSED as REFUSED_TYPES
 
 _IN, _OUT = "toInt64(ifNull(input_tokens, 0))", "toInt64(ifNull(output_tokens, 0))"
 _READ, _WRITE = "toInt64(ifNull(cache_read_tokens, 0))", "toInt64(ifNull(cache_write_tokens, 0))"
@@ -31,7 +32,10 @@ TOKENS: dict[str, str] = {
 """Class -> how many of a call's tokens are charged as it (tariff.charged_tokens). The classes do not overlap."""
 
 
-MAY_COST = "span_records.kind = 'llm' OR isNotNull(input_tokens) OR isNotNull(output_tokens)"
+REFUSED = f"(error_type IN {REFUSED_TYPES} AND ifNull(input_tokens = 0 AND output_tokens = 0, false))"
+"""Of span_records that a limit did not let start: they say so, and that they used nothing. No request was made, so they are no model calls."""
+
+MAY_COST = f"(span_records.kind = 'llm' OR isNotNull(input_tokens) OR isNotNull(output_tokens)) AND NOT {REFUSED}"
 """Which span_records are model calls, unless their usage only repeats that of their descendants."""
 
 COST_SOURCE = """multiIf(

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from clew.observe.store.normalise import KIND_SQL, STATUS_SQL
-from clew.observe.store.pricing import charged
+from clew.observe.store.pricing import REFUSED, charged
 
 if TYPE_CHECKING:
     from clew.observe.store.store import Store
@@ -120,7 +120,7 @@ def of_spans(where: str) -> str:
         "error_type AS error, if(response_model != '', response_model, request_model) AS model, request_model, response_model, "
         "end_ns > 0 AS has_ended, toInt64(greatest(end_ns, start_ns) - start_ns) AS duration, input_tokens, output_tokens, cache_read_tokens, "
         "cache_write_tokens, cache_write_1h_tokens, reasoning_tokens, audio_input_tokens, audio_output_tokens, reported_cost_usd, cache_hit, "
-        f"{_HAS_USAGE} AS has_usage FROM span_records FINAL WHERE {where}"
+        f"{_HAS_USAGE} AS has_usage, {REFUSED} AS refused FROM span_records FINAL WHERE {where}"
     )
     verdicts = (
         "SELECT trace_id, span_id, shadowed, agent AS inherited FROM settled FINAL "
@@ -129,7 +129,7 @@ def of_spans(where: str) -> str:
     agent = "multiIf(own_agent != '', toString(own_agent), kind = 'agent', toString(name), toString(inherited))"
     # One step inside the other, for the engine writes out an alias wherever it stands.
     judged = (
-        f"SELECT *, {agent} AS agent, (kind = 'llm' OR has_usage) AND NOT shadowed AS is_call "
+        f"SELECT *, {agent} AS agent, (kind = 'llm' OR has_usage) AND NOT shadowed AND NOT refused AS is_call "
         f"FROM ({spans}) AS s LEFT ANY JOIN ({verdicts}) AS v USING (trace_id, span_id)"
     )
     told = f"SELECT *, {call} AS call FROM ({judged})"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clew.observe.store import rollups, totals
 from clew.observe.store.normalise import SPAN_COLUMNS
+from clew.observe.store.pricing import REFUSED
 from clew.observe.store.schema import DAY
 
 if TYPE_CHECKING:
@@ -186,8 +187,9 @@ class _Chunk(NamedTuple):
 
     def _columns(self) -> dict[str, NDArray[Any]]:
         return self.store.columns(
-            "SELECT sipHash64(trace_id, span_id) AS id, sipHash64(trace_id, parent_span_id) AS parent, kind = 'llm' AS llm, "
-            "isNotNull(input_tokens) OR isNotNull(output_tokens) AS usage, agent != '' OR kind = 'agent' AS named, "
+            "SELECT sipHash64(trace_id, span_id) AS id, sipHash64(trace_id, parent_span_id) AS parent, "
+            f"kind = 'llm' AND NOT {REFUSED} AS llm, (isNotNull(input_tokens) OR isNotNull(output_tokens)) AND NOT {REFUSED} AS usage, "
+            "agent != '' OR kind = 'agent' AS named, "
             f"agent = '' AND kind != 'agent' AS orphan FROM span_records FINAL WHERE {self.where}{self.use}"
         )
 

@@ -18,6 +18,7 @@ from clew.cost.budgets.ledger import Charge, Claim, Ledger, LedgerError, ledger_
 from clew.cost.budgets.verdicts import Verdict, verdicts
 from clew.errors import BudgetError, BudgetExceeded, ClewError, MissingExtra, Refused
 from clew.model import attributes as names
+from clew.model.reading import REFUSED
 from clew.model.usage import Usage
 from clew.record.limits import reading
 from clew.record.limits.tree import Frame
@@ -132,7 +133,7 @@ class Budgets:
         """
         used = None if span is None else reading.usage(span)
         error = None if span is None else span.given.get(names.ERROR_TYPE)
-        refused = frame.kind in reading.MODELS and error in reading.REFUSALS
+        refused = frame.kind in reading.MODELS and error in REFUSED
         is_call = frame.kind in reading.MODELS and not frame.model_below and not refused
         charges = self._lasted(frame)
         if not refused and (is_call or (used is not None and not frame.usage_below)):

@@ -11,6 +11,7 @@ from clew.cost.budgets.runaway import Rule, Runaway
 from clew.cost.budgets.verdicts import Verdict
 from clew.errors import LoopDetected
 from clew.model import attributes as names
+from clew.model.reading import REFUSED
 from clew.record.limits import reading
 from clew.record.limits.tree import Frame
 
@@ -110,7 +111,7 @@ class Loops:
 
     def end(self, frame: Frame, span: Span, everywhere: Iterable[Runaway]) -> None:
         """Remembers what came of it."""
-        if frame.kind not in _REPEATED or span.given.get(names.ERROR_TYPE) in reading.REFUSALS:
+        if frame.kind not in _REPEATED or span.given.get(names.ERROR_TYPE) in REFUSED:
             return
         result = _result(span)
         for limits, seen in _holding(frame, everywhere):

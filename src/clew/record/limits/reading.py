@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from clew.errors import BudgetExceeded, LoopDetected, Refused
 from clew.model import attributes as names
 from clew.model.dialects import COLUMNS
 from clew.model.kinds import Kind
@@ -21,9 +20,6 @@ MODELS: Final = frozenset({"llm", "embedding"})
 _NAMES: Final = {column.name: column.keys[0] for column in COLUMNS} | {"stage": names.STAGE, "max_tokens": names.REQUEST_MAX_TOKENS}
 _COUNTS: Final = tuple(column.name for column in COLUMNS if column.type == "count")
 _CUT: Final = re.compile(r"… \[cut: (\d+) characters\]$")
-
-REFUSALS: Final = frozenset({Refused.error_type, BudgetExceeded.error_type, LoopDetected.error_type})
-"""Values of ``error.type`` on a span that a limit did not let start."""
 
 USED_NOTHING: Final = frozenset({
     *("rate_limit", "APIConnectionError", "ConnectError", "ConnectTimeout", "ConnectionRefusedError", "AuthenticationError"),

@@ -12,7 +12,7 @@ from clew.model.catalogue.figures import Exemplar, Figures, Labels
 from clew.model.catalogue.metric import COST, COST_SOURCE, MODEL_CALL, NAME, OVERRIDE, STATUS, Derived, Label, Metric
 from clew.model.dialects import COLUMNS, LONG_VALUE_BYTES
 from clew.model.kinds import STATUS_CODES
-from clew.model.reading import has_usage, kind_of, number_of, text_of
+from clew.model.reading import has_usage, is_refused, kind_of, number_of, text_of
 from clew.record import state
 from clew.record.metrics import live
 
@@ -77,13 +77,14 @@ class Derivation:
     def on_end(self, span: Span) -> None:
         facts = _Facts(span)
         kind = _kind(span)
-        used = has_usage(facts.attributes)
-        found = self._leave(span, kind, used)
+        refused = is_refused(facts.attributes)
+        used = not refused and has_usage(facts.attributes)
+        found = self._leave(span, kind == "llm" and not refused, used)
         for metric, labels in found.shown:
             self._figures.add(metric, labels, -1)
         if kind == "llm" and found.has_llm:
             return
-        called = kind == "llm" or (used and not found.has_usage)
+        called = not refused and (kind == "llm" or (used and not found.has_usage))
         if called:
             facts.priced(*self._cost(span, facts.attributes))
         trace_id = f"{span.trace.trace_id:032x}" if span.trace.sampled else ""
@@ -93,14 +94,14 @@ class Derivation:
                 exemplar = Exemplar(trace_id, value, ended_ns) if trace_id else None
                 self._figures.add(metric, facts.labels(metric, row), value, exemplar)
 
-    def _leave(self, span: Span, kind: str, used: bool) -> _Open:
+    def _leave(self, span: Span, llm: bool, used: bool) -> _Open:
         """The span is no longer open; those it is in learn what it was."""
         with self._lock:
             found = self._open.pop(span.span_id, None) or _Open(span.parent_span_id)
-            if kind == "llm" or used:
+            if llm or used:
                 above = self._open.get(found.parent)
                 while above is not None:
-                    above.has_llm |= kind == "llm"
+                    above.has_llm |= llm
                     above.has_usage |= used
                     above = self._open.get(above.parent)
         return found
