@@ -123,6 +123,66 @@ def test_metrics(store: Any, otlp: Any) -> None:
     assert store.rows("SELECT name, value FROM points") == [{"name": "steps", "value": 7.0}]
 
 
+def test_runs_are_deleted_and_days_are_dropped(filled: Any, otlp: Any) -> None:
+    import time
+
+    from clew.observe.query.runs import runs
+    from clew.observe.query.search import search
+    from clew.observe.store import deletion, retention
+
+    gone, never = otlp.trace_id(1), otlp.trace_id(99)
+    counted = deletion.count(filled, [gone, never])
+    assert (counted.runs, counted.spans, counted.logs, counted.done) == (1, 4, 1, False)
+    assert dataclasses.replace(counted, done=True) == deletion.delete(filled, [gone, never])
+    assert deletion.delete(filled, [gone]) == deletion.Deleted(0, 0, 0, 0, True)
+    assert {run.run_id for run in runs(filled)} == {otlp.trace_id(2), otlp.trace_id(3)}
+    assert search(filled, "Minotaur").hits == []
+
+    keep = retention.Keep(30, 30, 30, 0)
+    assert retention.prune(filled, keep).dropped == []
+    beyond = retention.prune(filled, keep, now_s=time.time() + 40 * retention.DAY_S, dry_run=True)
+    assert {day.signal: day.reason for day in beyond.dropped}["traces"] == "expired"
+    assert len(runs(filled)) == 2
+    assert retention.prune(filled, keep, now_s=time.time() + 40 * retention.DAY_S).dropped == beyond.dropped
+    assert runs(filled) == []
+    assert [filled.value(f"SELECT count() FROM {table}") for table in retention.DAILY["traces"]] == [0] * len(retention.DAILY["traces"])
+
+
+def test_over_the_size_cap_the_tables_of_a_server_count(filled: Any) -> None:
+    import time
+
+    from clew.observe.store import retention
+
+    day = time.time() + retention.DAY_S
+    size = sum(one.bytes for one in retention.days(filled))
+    assert size > 0
+    assert retention.prune(filled, retention.Keep(0, 0, 0, 0), now_s=day, dry_run=True).bytes >= size
+    over = retention.prune(filled, retention.Keep(0, 0, 0, 1), now_s=day, dry_run=True)
+    assert {one.reason for one in over.dropped} == {"over the size cap"}
+
+
+def test_a_collector_that_does_not_settle_leaves_days_to_the_one_that_does(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clew.errors import StoreError
+    from clew.observe.store import retention
+
+    monkeypatch.setattr(filled.engine, "settles", False)
+    with pytest.raises(StoreError, match=r"does not settle .* \(CLEW_SETTLE=0\): run it beside the one that does"):
+        retention.prune(filled, retention.Keep(1, 1, 1, 0))
+
+
+def test_a_server_makes_its_own_backup_and_says_how(filled: Any, tmp_path: Path) -> None:
+    from clew.errors import StoreError
+    from clew.observe.ingest.backup import backup
+
+    if filled.engine.is_own:
+        assert backup(filled, tmp_path / "copy", None).files > 0
+        return
+    with pytest.raises(
+        StoreError, match=r"have that server back them up: BACKUP DATABASE `contract_\d+` TO Disk\('backups', 'contract_\d+'\)"
+    ):
+        backup(filled, tmp_path / "copy", None)
+
+
 @pytest.mark.parametrize(
     "query",
     [

@@ -240,7 +240,7 @@ def test_killed_under_load_it_has_every_acknowledged_span_once(clew: Any, serve:
             acknowledged |= sender.acknowledged
             sent |= sender.sent
     server = serve()
-    stats = until(server.settled, "the log to be drained")
+    stats = until(server.settled, "the log of all rounds to be drained", 600)
     rows = clew.rows("SELECT trace_id, count() AS n, uniqExact(span_id) AS distinct FROM spans GROUP BY trace_id")
     there = {int(row["trace_id"][:8], 16) - 1: (int(row["n"]), int(row["distinct"])) for row in rows}
     assert acknowledged - set(there) == set()

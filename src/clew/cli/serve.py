@@ -261,7 +261,7 @@ def _pruning(store: Store) -> Iterator[None]:
     from clew.errors import ClewError
     from clew.observe.store.retention import Keep, prune
 
-    if store.engine.placement.cluster:  # its partitions are its own affair
+    if not store.engine.settles:  # the collector that does drops, too
         yield
         return
     stopping = threading.Event()

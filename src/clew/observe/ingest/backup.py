@@ -65,7 +65,7 @@ def backup(store: Store, target: Path, collector: Collector | None, progress: Pr
     :raises StoreUnavailable: what was acknowledged cannot be stored
     """
     if not store.engine.is_own:
-        raise StoreError(f"the tables are in {store.engine.name}; back them up there")
+        raise StoreError(f"the tables are in {store.engine.name}; have that server back them up: {store.engine.backup_statement}")
     if target.is_relative_to(store.data_dir):
         raise StoreError(f"{target} is in the data directory itself; back up to another place")
     snapshot = store.data_dir / SNAPSHOT

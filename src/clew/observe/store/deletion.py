@@ -10,12 +10,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from clew.errors import StoreError
 from clew.observe.store import merges, removed
+from clew.observe.store.normalise import literal
+from clew.observe.store.schema import SHARD, Placement
 from clew.observe.store.settle import settle, touch
 from clew.observe.store.store import Store
 
 _CHOSEN = "trace_id IN (SELECT trace_id FROM deleting)"
+
+AT_ONCE = 2_000
+"""Runs that one statement names, 36 bytes each, where they cannot be in a table: of the 256 KiB that a statement may have."""
 
 _LATEST = "touched"
 """What says which traces to settle: it is emptied by that, after the deletion."""
@@ -36,52 +40,71 @@ class Deleted:
 
 def count(store: Store, run_ids: Sequence[str]) -> Deleted:
     """What delete() would delete."""
-    with store.ingesting, _chosen(store, run_ids):
-        return _count(store, done=False)
+    with store.ingesting, _chosen(store, run_ids) as chosen:
+        return _count(store, chosen, done=False)
 
 
 def delete(store: Store, run_ids: Sequence[str]) -> Deleted:
     """Deletes these runs. When it returns no file of the store holds anything of them. Idempotent: what is not there is not counted. Broken
     off, it may have deleted some of it; do it again.
 
-    :raises StoreError: the store is a cluster
     :raises StoreUnavailable: the store cannot be written
     """
-    if store.engine.placement.cluster:
-        raise StoreError(f"{store.engine.name} is a cluster: delete from the tables of its shards there")
-    with store.ingesting, _chosen(store, run_ids):
-        found = _count(store, done=True)
+    with store.ingesting, _chosen(store, run_ids) as chosen:
+        found = _count(store, chosen, done=True)
         merges.let_go(store)  # they do the work
-        touch(store, _CHOSEN)
+        for some in chosen:
+            touch(store, some)
+        placement = store.engine.placement
         tables = [
-            table
+            table.removesuffix(SHARD)
             for (table,) in store.query(
                 "SELECT c.table FROM system.columns AS c INNER JOIN system.tables AS t ON c.database = t.database AND c.table = t.name "
-                "WHERE c.database = currentDatabase() AND c.name = 'trace_id' AND t.engine LIKE '%MergeTree' ORDER BY c.table = 'span_records'"
+                "WHERE c.database = currentDatabase() AND c.name = 'trace_id' AND t.engine LIKE '%MergeTree' "
+                "ORDER BY startsWith(c.table, 'span_records')"
             ).result_rows
-            if table != _LATEST
         ]
         for table in tables:
-            store.command(f"ALTER TABLE {table} DELETE WHERE {_CHOSEN} SETTINGS mutations_sync = 1")
+            for some in chosen if table != _LATEST else ():
+                store.command(removal(placement, table, some))
         settle(store)
-        store.remove_replaced()
+        if store.engine.is_own:
+            store.remove_replaced()
         removed.note(store.data_dir, removed.DELETED, {"traces": found.spans, "logs": found.logs})
     return found
 
 
+def removal(placement: Placement, table: str, chosen: str) -> str:
+    """The statement that takes some rows out of a table, on every shard; it is done when every replica has done it."""
+    return f"ALTER TABLE {placement.kept(table)} DELETE WHERE {chosen} SETTINGS mutations_sync = 2"
+
+
 @contextmanager
-def _chosen(store: Store, run_ids: Sequence[str]) -> Iterator[None]:
-    """The table ``deleting`` has these ids, and is empty afterwards."""
+def _chosen(store: Store, run_ids: Sequence[str]) -> Iterator[list[str]]:
+    """Conditions on ``trace_id``, together those of these runs. The table ``deleting`` has the ids, and is empty afterwards; on a server,
+    where others may use the table too and a mutation must mean the same on every replica, the conditions name them."""
+    ids = list(dict.fromkeys(run_ids))
+    if store.engine.placement.is_shared:
+        yield [naming(ids[first : first + AT_ONCE]) for first in range(0, len(ids), AT_ONCE)]
+        return
     store.empty("deleting")
-    store.insert_rows("deleting", ["trace_id"], [(run_id,) for run_id in dict.fromkeys(run_ids)])
+    store.insert_rows("deleting", ["trace_id"], [(run_id,) for run_id in ids])
     try:
-        yield
+        yield [_CHOSEN]
     finally:
         store.empty("deleting")
 
 
-def _count(store: Store, *, done: bool) -> Deleted:
-    [(runs, spans)] = store.query(f"SELECT uniqExact(trace_id), uniqExact(trace_id, span_id) FROM span_records WHERE {_CHOSEN}").result_rows
-    logs = store.value(f"SELECT count() FROM log_records FINAL WHERE {_CHOSEN}")
-    payloads = store.value(f"SELECT uniqExact(trace_id, hash) FROM payloads WHERE {_CHOSEN}")
+def naming(ids: Sequence[str]) -> str:
+    """The condition that a row is of one of these runs."""
+    return f"trace_id IN ({', '.join(map(literal, ids))})"
+
+
+def _count(store: Store, chosen: list[str], *, done: bool) -> Deleted:
+    def total(sql: str) -> list[int]:
+        parts = [store.query(f"{sql} WHERE {some}").result_rows[0] for some in chosen]
+        return [sum(part[at] for part in parts) for at in range(len(parts[0]) if parts else 2)]
+
+    runs, spans = total("SELECT uniqExact(trace_id), uniqExact(trace_id, span_id) FROM span_records")
+    logs, payloads = total("SELECT count() FROM log_records FINAL")[0], total("SELECT uniqExact(trace_id, hash) FROM payloads")[0]
     return Deleted(runs, spans, logs, payloads, done)

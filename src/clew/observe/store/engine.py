@@ -37,6 +37,10 @@ class Engine(Protocol):
     settles: bool
     """Whether settling is done here: of several collectors on one server, one does."""
 
+    @property
+    def backup_statement(self) -> str:
+        """What a server backs the tables up by, where its configuration names a disk ``backups``; '' where their files are ours."""
+
     def connect(self) -> Client:
         """A handle for one thread.
 
@@ -64,6 +68,7 @@ class Embedded:
     is_own = True
     settles = True
     placement = ONE_SERVER
+    backup_statement = ""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
@@ -160,6 +165,11 @@ class Remote:
             return clickhouse_connect.get_client(dsn=self._url, database=database, settings=dict(settings), autogenerate_session_id=False)
         except Exception as error:
             raise StoreUnavailable(f"{self.name} does not answer: {first_line(error)}; is it running, and is the password right?") from None
+
+    @property
+    def backup_statement(self) -> str:
+        where = filter(None, ["BACKUP DATABASE", f"`{self._database}`", self.placement.on_cluster])
+        return f"{' '.join(where)} TO Disk('backups', '{self._database}')"
 
     def read_only(self, limits: Mapping[str, Any]) -> Client:
         return self._client(self._database, {**limits, "readonly": 1})

@@ -15,6 +15,7 @@ from typing import Final, Literal, NamedTuple
 from clew import settings
 from clew.errors import StoreError
 from clew.observe.store import removed
+from clew.observe.store.schema import DAY, PART_OF, Placement
 from clew.observe.store.settle import settle, touch
 from clew.observe.store.store import Store
 
@@ -50,7 +51,7 @@ class Keep(NamedTuple):
     logs_days: int
     metrics_days: int
     bytes: int
-    """Most bytes of the whole data directory; 0: no limit."""
+    """Most bytes of the whole data directory, and of the tables where they are in a server; 0: no limit."""
 
     @classmethod
     def of_settings(cls) -> Keep:
@@ -83,7 +84,7 @@ class Pruned:
     dropped: list[Day]
     """Oldest first."""
     bytes: int
-    """Of the data directory before."""
+    """Of the data directory, and of the tables where they are in a server, before."""
     left_over: int
     """Bytes beyond the size cap that stay: today's records are never dropped for it."""
 
@@ -102,15 +103,32 @@ class Retention:
     """When that was; 0: never."""
 
 
+def days_of(placement: Placement) -> str:
+    """The SELECT of the days of some tables."""
+    return (
+        f"SELECT toString(toDate(partition_id)), sumIf(rows, {PART_OF} = {{first:String}}), sum(bytes_on_disk) FROM {placement.parts} "
+        f"WHERE active AND database = currentDatabase() AND {PART_OF} IN {{tables:Array(String)}} GROUP BY partition_id"
+    )
+
+
+def tables_of(placement: Placement) -> str:
+    """The SELECT of the tables that have parts of a day, and of how many."""
+    return (
+        f"SELECT {PART_OF} AS name, count() FROM {placement.parts} "
+        "WHERE active AND database = currentDatabase() AND partition_id = {id:String} GROUP BY name"
+    )
+
+
+def drop(placement: Placement, table: str, partition: str) -> str:
+    """The statement that takes a day out of a table, on every shard."""
+    return f"ALTER TABLE {placement.kept(table)} DROP PARTITION ID '{partition}'"
+
+
 def days(store: Store) -> list[Day]:
     """Every day of every signal, oldest first."""
     found: dict[tuple[str, Kind], tuple[int, int]] = {}
     for signal, tables in DAILY.items():
-        for day, records, size in store.query(
-            "SELECT toString(toDate(partition_id)), sumIf(rows, table = {first:String}), sum(bytes_on_disk) FROM system.parts "
-            "WHERE active AND database = currentDatabase() AND table IN {tables:Array(String)} GROUP BY partition_id",
-            {"first": tables[0], "tables": list(tables)},
-        ).result_rows:
+        for day, records, size in store.query(days_of(store.engine.placement), {"first": tables[0], "tables": list(tables)}).result_rows:
             found[day, signal] = (records, size)
     return [Day(signal, day, *found[day, signal]) for day, signal in sorted(found)]
 
@@ -142,14 +160,16 @@ def prune(store: Store, keep: Keep, *, dry_run: bool = False, now_s: float | Non
     """Drops the days that are over. Idempotent; broken off anywhere, it is done by the next call.
 
     :param dry_run: only say what would go
-    :raises StoreError: the store is a cluster, whose partitions are its own affair
+    :raises StoreError: of several collectors on one server, another one settles, and so prunes
     :raises StoreUnavailable: it cannot be written
     """
-    if store.engine.placement.cluster:
-        raise StoreError(f"{store.engine.name} is a cluster: drop the partitions of its shards there")
+    if not store.engine.settles:
+        raise StoreError(f"this collector does not settle {store.engine.name} (CLEW_SETTLE=0): run it beside the one that does")
     now_s = time.time() if now_s is None else now_s
     with store.ingesting:
-        pruned = plan(days(store), keep, now_s=now_s, total_bytes=bytes_of(store.data_dir))
+        have = days(store)
+        beside = 0 if store.engine.is_own else sum(day.bytes for day in have)
+        pruned = plan(have, keep, now_s=now_s, total_bytes=bytes_of(store.data_dir) + beside)
         if dry_run:
             return pruned
         for day in pruned.dropped:
@@ -167,14 +187,11 @@ def prune(store: Store, keep: Keep, *, dry_run: bool = False, now_s: float | Non
 def _drop(store: Store, day: Day) -> None:
     partition = day.day.replace("-", "")
     if day.signal == "traces":
-        touch(store, f"_partition_id = '{partition}'")
-    there = store.pairs(
-        "SELECT table, count() FROM system.parts WHERE active AND database = currentDatabase() AND partition_id = {id:String} GROUP BY table",
-        {"id": partition},
-    )
+        touch(store, f"{DAY} = '{day.day}'")
+    there = store.pairs(tables_of(store.engine.placement), {"id": partition})
     for table in reversed(DAILY[day.signal]):  # the records last: as long as they are there, the day is found again
         if table in there:
-            store.command(f"ALTER TABLE {store.engine.placement.kept(table)} DROP PARTITION ID '{partition}'")
+            store.command(drop(store.engine.placement, table, partition))
     if day.signal != "totals":
         removed.note(store.data_dir, day.reason, {day.signal: day.records})
 

@@ -26,6 +26,9 @@ ON_DEMAND = ("totals", *rollups.TABLES, unrolled.TABLE)
 RETIRED = ("074_note_conflicts.sql",)
 """Materialized views of earlier versions that this one does without."""
 
+PART_OF = "replaceRegexpOne(table, '_shard$', '')"
+"""The name of a part's table as everything else has it."""
+
 
 class Placement(NamedTuple):
     """How the tables lie: on one server, or over the shards and replicas of a cluster."""
@@ -36,7 +39,12 @@ class Placement(NamedTuple):
 
     def kept(self, table: str) -> str:
         """What names a table in a statement that changes it as a whole: ALTER, DELETE, TRUNCATE."""
-        return f"{table}_shard {self.on_cluster}" if self.cluster else table
+        return f"{table}{SHARD} {self.on_cluster}" if self.cluster else table
+
+    @property
+    def parts(self) -> str:
+        """What to read the parts of all shards from, those of one replica each; ``PART_OF`` is the table that they are of."""
+        return f"cluster('{self.cluster}', system.parts)" if self.cluster else "system.parts"
 
     @property
     def replicated(self) -> str:
@@ -63,6 +71,8 @@ class Placement(NamedTuple):
 
 
 ONE_SERVER = Placement()
+SHARD = "_shard"
+"""Ends the name of the table that a shard keeps."""
 
 _KEY = re.compile(r"ORDER BY \(?(\w+)")
 """The first column of a table's key."""
