@@ -235,3 +235,86 @@ def test_mistakes_are_told_in_jaegers_shape(get: Get, path: str, parameters: dic
 def test_tags_that_are_no_object_are_refused(get: Get) -> None:
     for tags in ("[]", "{", '"x"'):
         assert get("traces", 400, service="a", tags=tags)["errors"][0]["msg"].startswith("malformed 'tags' parameter")
+
+
+# --- version 3 ----------------------------------------------------------------------------------------------------------------------------
+
+
+def test_version_3_has_services_and_operations(get: Get, sold: Any) -> None:
+    assert get("v3/services") == {"services": ["billing", "web/shop"]}
+    assert get("v3/operations", service="web/shop") == {
+        "operations": [{"name": "visit", "spanKind": "internal"}, {"name": "visit", "spanKind": "client"}]
+    }
+    assert get("v3/operations", service="billing", span_kind="client") == {"operations": []}
+
+
+def test_version_3_has_traces_in_short(get: Get, store: Any, sold: Any) -> None:
+    orphan = sold.span(7, 3, 99, name="lonely", startTimeUnixNano=str(sold.START), endTimeUnixNano="0")
+    sold.take(store, sold.lines(sold.traces(orphan, resource={"service.name": "billing"})))
+    asked = {"query.service_name": "billing", "query.start_time_min": "2001-01-01T00:00:00Z"}
+    lonely, sale = sorted(get("v3/trace-summaries", **asked)["summaries"], key=lambda one: -int(one["traceId"], 16))
+    start = sold.START + sold.SECOND
+    assert sale == {
+        "traceId": sold.trace_id(1),
+        "traceID": sold.trace_id(1),
+        "rootServiceName": "web/shop",
+        "rootOperationName": "visit",
+        "minStartTimeUnixNano": str(start),
+        "maxEndTimeUnixNano": str(start + 2 * sold.SECOND),
+        "spanCount": 2,
+        "errorSpanCount": 1,
+        "orphanSpanCount": 0,
+        "services": [
+            {"name": "billing", "spanCount": 1, "errorSpanCount": 1},
+            {"name": "web/shop", "spanCount": 1, "errorSpanCount": 0},
+        ],
+    }
+    assert (lonely["orphanSpanCount"], lonely["rootOperationName"], lonely["maxEndTimeUnixNano"]) == (1, "lonely", str(sold.START))
+    for more, count in (
+        ({"query.num_traces": 1}, 1),
+        ({"query.span_name": "charge"}, 1),
+        ({"query.operation_name": "nothing"}, 0),
+        ({"query.attributes": '{"attempt":2,"cached":true}'}, 1),
+        ({"query.duration_min": "1s", "query.duration_max": "1s"}, 1),
+        ({"query.start_time_max": "2001-01-01T00:00:00.000001 01:00"}, 0),  # the + of the zone came unescaped
+    ):
+        assert len(get("v3/trace-summaries", **asked | more)["summaries"]) == count, more
+
+
+def test_version_3_has_a_trace_as_otlp_that_another_store_takes_in(get: Get, sold: Any) -> None:
+    import json
+
+    from clew.wire.check import check_json
+
+    found = get(f"v3/traces/{sold.trace_id(1)}", start_time="2001-01-01T00:00:00Z")["result"]
+    assert check_json(json.dumps(found).encode()).records == 2
+    (web, [visit]), (billing, [charge]) = ((one["resource"]["attributes"], one["scopeSpans"][0]["spans"]) for one in found["resourceSpans"])
+    assert {"key": "service.name", "value": {"stringValue": "web/shop"}} in web
+    assert {"key": "process.pid", "value": {"intValue": "77"}} in web
+    assert billing == [{"key": "service.name", "value": {"stringValue": "billing"}}]
+    assert "parentSpanId" not in visit
+    assert (charge["parentSpanId"], charge["kind"], charge["status"]) == (sold.span_id(1), 2, {"code": 2, "message": "no"})
+    assert {"key": "prompt", "value": {"stringValue": "x" * 2000}} in charge["attributes"]
+    asked = {"query.service_name": "billing", "query.start_time_min": "2001-01-01T00:00:00Z"}
+    assert get("v3/traces", **asked)["result"] == found
+
+
+WRONG_3: list[tuple[str, dict[str, Any], int, str]] = [
+    ("traces", {}, 400, "parameter 'query.service_name' is required"),
+    ("trace-summaries", {}, 400, "parameter 'query.service_name' is required"),
+    ("operations", {}, 400, "parameter 'service' is required"),
+    *(
+        ("trace-summaries", {"query.service_name": "a", f"query.{name}": value}, 400, message)
+        for name, value, message in (
+            ("start_time_min", "noon", "parameter 'query.start_time_min' is no time: 'noon'; write one as in 2026-01-31T12:00:00Z"),
+            ("duration_min", "5", "parameter 'query.duration_min' is no duration: '5'; write one as in 1.2s or 100ms"),
+            ("num_traces", "few", "parameter 'query.num_traces' is no number: 'few'"),
+        )
+    ),
+    ("traces/abc", {}, 404, "trace not found"),
+]
+
+
+@pytest.mark.parametrize(("path", "parameters", "status", "message"), WRONG_3, ids=lambda value: str(value)[:40])
+def test_mistakes_are_told_in_version_3s_shape(get: Get, path: str, parameters: dict[str, Any], status: int, message: str) -> None:
+    assert get(f"v3/{path}", status, **parameters) == {"error": {"httpCode": status, "message": message}}

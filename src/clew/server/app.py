@@ -21,6 +21,7 @@ from clew.server.routes import (
     deletion,
     health,
     jaeger,
+    jaeger_v3,
     live,
     logs,
     metrics,
@@ -54,6 +55,7 @@ ROUTERS: tuple[APIRouter, ...] = tuple(
         bundles,
         deletion,
         jaeger,
+        jaeger_v3,
         metrics,
     )
 )

@@ -50,7 +50,7 @@ def export(store: Store, run_id: str, out: BinaryIO) -> Exported:
     logs = store.value(f"SELECT count() FROM ({_LOGS})", given)
     manifest = Manifest(FORMAT, trace_id, run.name, version("clew"), time.time_ns(), run.spans, logs, _prices(store, trace_id))
     packer, written = zstandard.ZstdCompressor(level=LEVEL).compressobj(), 0
-    requests = chain(_span_requests(store, trace_id), _log_requests(store, trace_id))
+    requests = chain(span_requests(store, trace_id), _log_requests(store, trace_id))
     for line in chain([manifest.line()], (msgspec.json.encode(request) + b"\n" for request in requests)):
         written += out.write(packer.compress(line))
     written += out.write(packer.flush())
@@ -74,7 +74,8 @@ def _prices(store: Store, trace_id: str) -> list[Price]:
     return [Price(**row) for row in store.rows(_PRICES, {"trace": trace_id})]
 
 
-def _span_requests(store: Store, trace_id: str) -> Iterator[dict[str, Any]]:
+def span_requests(store: Store, trace_id: str) -> Iterator[dict[str, Any]]:
+    """The spans of a trace as OTLP/JSON requests, some hundred spans in each, in the order of their starts."""
     for rows in _chunks(store.rows(_SPANS, {"trace": trace_id})):
         hashes = {hash_ for row in rows for hash_ in row["contents"].values()}
         values = store.pairs(_VALUES, {"trace": trace_id, "hashes": sorted(hashes)}) if hashes else {}

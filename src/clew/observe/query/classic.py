@@ -57,6 +57,25 @@ class ClassicSpan:
     links: list[tuple[str, str, dict[str, Any]]]
 
 
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One trace in short."""
+
+    trace_id: str
+    service: str
+    """Of the root, or of the earliest span where the root is not here."""
+    name: str
+    first_ns: int
+    last_ns: int
+    """When its last span ended."""
+    spans: int
+    errors: int
+    orphans: int
+    """Spans whose parent is not here."""
+    services: dict[str, tuple[int, int]]
+    """Service -> its spans, and those among them that failed."""
+
+
 _DURATION = "if(end_ns > 0, greatest(end_ns, start_ns) - start_ns, 0)"
 _SPECIAL = {
     "error": "if(status = 'error', 'true', 'false')",
@@ -141,6 +160,28 @@ def spans_of(store: Store, trace_ids: Sequence[str], *, content_characters: int 
     for row in rows:
         found[row["trace_id"]].append(_span(row, texts))
     return {trace_id: spans for trace_id, spans in found.items() if spans}
+
+
+_SUMMARIES = """SELECT trace_id, min(start_ns) AS first_ns, max(greatest(end_ns, start_ns)) AS last_ns, count() AS spans,
+    countIf(status = 'error') AS errors, countIf(parent_span_id != '' AND (trace_id, parent_span_id) NOT IN (
+        SELECT trace_id, span_id FROM span_records WHERE trace_id IN {ids:Array(String)})) AS orphans,
+    argMin((toString(service), toString(name)), (parent_span_id != '', start_ns, span_id)) AS root,
+    sumMap(map(toString(service), toUInt64(1))) AS held, sumMap(map(toString(service), toUInt64(status = 'error'))) AS failed
+FROM span_records FINAL WHERE trace_id IN {ids:Array(String)} AND start_ns BETWEEN {first:UInt64} AND {last:UInt64} GROUP BY trace_id"""
+
+
+def summaries(store: Store, trace_ids: Sequence[str]) -> list[Summary]:
+    """These traces in short, in the order of ``trace_ids``; one that is not here is left out."""
+    if not trace_ids:
+        return []
+    ids = {"ids": list(trace_ids)}
+    [(first, last)] = store.query("SELECT min(first_ns), max(last_ns) FROM traces WHERE trace_id IN {ids:Array(String)}", ids).result_rows
+    found: dict[str, Summary] = {}
+    for row in store.rows(_SUMMARIES, {**ids, "first": first, "last": last}):
+        (service, name), held, failed = row.pop("root"), row.pop("held"), row.pop("failed")
+        services = {one: (spans, failed.get(one, 0)) for one, spans in held.items()}
+        found[row["trace_id"]] = Summary(service=service, name=name, services=services, **row)
+    return [found[trace_id] for trace_id in trace_ids if trace_id in found]
 
 
 def _span(row: dict[str, Any], texts: Mapping[int, str]) -> ClassicSpan:

@@ -38,7 +38,7 @@ Service = Annotated[str, Path(max_length=1000, description="Name of a program.")
 TraceId = Annotated[str, Path(max_length=64, description="A trace's id; leading zeros may be left out.")]
 
 
-class _Wrong(Exception):
+class Wrong(Exception):
     """A parameter that cannot be used."""
 
 
@@ -88,18 +88,18 @@ async def find_traces(
 ) -> Response:
     """The newest traces with a span that fulfils everything, or those with the given ids. Times are microseconds, durations as in `1.2s`."""
     if traceID:
-        return _reply(await asking.ask(_traces, [_whole(trace_id) for trace_id in traceID]))
+        return _reply(await asking.ask(_traces, [whole_id(trace_id) for trace_id in traceID]))
     try:
         wanted = classic.Wanted(
-            service or _required("service"),
-            _window(start, end),
+            service or required("service"),
+            window(start, end),
             operation,
-            _tags(tag or [], tags),
-            _duration("minDuration", minDuration),
-            _duration("maxDuration", maxDuration),
-            min(_number("limit", limit) if limit else 20, MOST_TRACES),
+            tags_of(tag or [], tags),
+            duration_of("minDuration", minDuration),
+            duration_of("maxDuration", maxDuration),
+            min(number_of("limit", limit) if limit else 20, MOST_TRACES),
         )
-    except _Wrong as error:
+    except Wrong as error:
         return _refuse(400, str(error))
     return _reply(await asking.ask(_search, wanted))
 
@@ -107,7 +107,7 @@ async def find_traces(
 @router.get("/traces/{trace_id}", response_model=Json)
 async def one_trace(asking: Asking, trace_id: TraceId) -> Response:
     """One trace. Leading zeros of its id may be left out."""
-    found = await asking.ask(_traces, [_whole(trace_id)])
+    found = await asking.ask(_traces, [whole_id(trace_id)])
     return _reply(found) if found["data"] else _refuse(404, "trace not found", trace_id)
 
 
@@ -115,9 +115,9 @@ async def one_trace(asking: Asking, trace_id: TraceId) -> Response:
 async def dependencies(asking: Asking, endTs: Text = "", lookback: Text = "") -> Response:
     """Which program called which, in the `lookback` milliseconds before `endTs`."""
     try:
-        end = _number("endTs", endTs) * 1_000_000 if endTs else time.time_ns()
-        length = _number("lookback", lookback) * 1_000_000 if lookback else LOOKBACK_NS
-    except _Wrong as error:
+        end = number_of("endTs", endTs) * 1_000_000 if endTs else time.time_ns()
+        length = number_of("lookback", lookback) * 1_000_000 if lookback else LOOKBACK_NS
+    except Wrong as error:
         return _refuse(400, str(error))
     found = await asking.ask(operations.dependencies, Window(max(end - length, 0), min(end, FOREVER)))
     return _reply(jaeger.answer([jaeger.dependency(one) for one in found]))
@@ -132,48 +132,48 @@ def _traces(store: Store, trace_ids: list[str], *, content_characters: int | Non
     return jaeger.answer([jaeger.trace(trace_id, spans) for trace_id, spans in found.items()])
 
 
-def _whole(trace_id: str) -> str:
+def whole_id(trace_id: str) -> str:
     return trace_id.strip().lower().zfill(32)[:64]
 
 
-def _required(name: str) -> str:
-    raise _Wrong(f"parameter '{name}' is required")
+def required(name: str) -> str:
+    raise Wrong(f"parameter '{name}' is required")
 
 
-def _number(name: str, text: str) -> int:
+def number_of(name: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 19):
-        raise _Wrong(f"parameter '{name}' is no number: {text[:80]!r}")
+        raise Wrong(f"parameter '{name}' is no number: {text[:80]!r}")
     return int(text)
 
 
-def _window(start: str, end: str) -> Window:
-    last = _number("end", end) * 1000 + 999 if end else time.time_ns()
-    first = _number("start", start) * 1000 if start else max(last - LOOKBACK_NS, 0)
+def window(start: str, end: str) -> Window:
+    last = number_of("end", end) * 1000 + 999 if end else time.time_ns()
+    first = number_of("start", start) * 1000 if start else max(last - LOOKBACK_NS, 0)
     return Window(min(first, FOREVER), min(last, FOREVER))
 
 
-def _duration(name: str, text: str) -> int | None:
+def duration_of(name: str, text: str) -> int | None:
     if not text:
         return None
     found = duration_ns(text)
     if found is None:
-        raise _Wrong(f"parameter '{name}' is no duration: {text[:80]!r}; write one as in 1.2s or 100ms")
+        raise Wrong(f"parameter '{name}' is no duration: {text[:80]!r}; write one as in 1.2s or 100ms")
     return found
 
 
-def _tags(pairs: list[str], text: str) -> dict[str, str]:
+def tags_of(pairs: list[str], text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for pair in pairs:
         key, colon, value = pair.partition(":")
         if not colon:
-            raise _Wrong(f"malformed 'tag' parameter, expecting key:value, received: {pair[:80]!r}")
+            raise Wrong(f"malformed 'tag' parameter, expecting key:value, received: {pair[:80]!r}")
         found[key] = value
     if text:
         try:
             given = msgspec.json.decode(text, type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeEncodeError) as error:
-            raise _Wrong(f"malformed 'tags' parameter, expecting a JSON object: {error}") from None
+            raise Wrong(f"malformed 'tags' parameter, expecting a JSON object: {error}") from None
         found |= jaeger.tags_of(given)
     if len(found) > 50:
-        raise _Wrong("at most 50 tags can be asked for at once")
+        raise Wrong("at most 50 tags can be asked for at once")
     return found
