@@ -36,7 +36,9 @@ def take(store: Store, signal: str, request: dict[str, Any], *, days_ago: float)
 
 def rows(store: Store) -> dict[str, int]:
     tables = [table for tables in DAILY.values() for table in tables]
-    return {table: store.value(f"SELECT count() FROM {table}") for table in tables if table not in ("processes", "counted_totals")}
+    return {
+        table: store.value(f"SELECT count() FROM {table}") for table in tables if table not in ("processes", "counted_totals", "sketches")
+    }
 
 
 def point(time_s: int) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from clew.observe.ingest import quarantine
 from clew.observe.ingest.account import Account, Line
 from clew.observe.ingest.batch import Batch, Numbered, Refused
 from clew.observe.ingest.wal import Frame, Log, Position
-from clew.observe.store import merges, retention, rollups
+from clew.observe.store import merges, retention, rollups, sketches
 from clew.observe.store.engine import Encoding
 from clew.observe.store.prices import refresh_prices
 from clew.observe.store.removed import removed
@@ -202,6 +202,8 @@ class Collector:
                 self._roll_when_due()
                 self._trouble = None
                 with self._store.ingesting:
+                    if sketches.is_due(self._store) and not closing:
+                        sketches.refresh(self._store)
                     self._checkpoint_when_due()
                 if closing and not self._log.unread_bytes() and not self._unsettled:
                     return

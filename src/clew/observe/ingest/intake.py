@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from clew.errors import StoreError
 from clew.observe.ingest.batch import Batch, Numbered
-from clew.observe.store import merges, rollups
+from clew.observe.store import merges, rollups, sketches
 from clew.observe.store.engine import Encoding
 from clew.observe.store.prices import refresh_prices
 from clew.observe.store.settle import settle
@@ -80,6 +80,7 @@ class Intake:
             if kind is None:
                 self._flush_all()
                 self._settle()
+                sketches.refresh(self._store)
             else:
                 for future in self._waiting:
                     future.cancel()

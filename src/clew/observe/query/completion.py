@@ -11,7 +11,7 @@ from clew.observe.query.logs import LOG_FIELDS
 from clew.observe.query.runs import RUN_FIELDS
 from clew.observe.query.search import FIELDS
 from clew.observe.query.sessions import SESSION_FIELDS
-from clew.observe.store import rollups
+from clew.observe.store import rollups, sketches
 from clew.observe.store.normalise import NEWEST_FIRST
 from clew.observe.store.rollups import LABELS
 from clew.observe.store.store import Store
@@ -64,17 +64,27 @@ def field_help(of: Of = "spans") -> list[FieldHelp]:
 
 
 def attributes(store: Store, prefix: str = "", *, of: Of = "spans", limit: int = 20) -> Suggestions:
-    """Names of attributes that begin so (in any case), of the newest ATTRIBUTES_OF records."""
+    """Names of attributes that begin so (in any case): those of all spans in a large store, by its sketches, else of the newest ATTRIBUTES_OF
+    records."""
+    if of != "logs" and _sketched(store):
+        names = "SELECT substring(name, 2) AS text, spans FROM sketches WHERE startsWith(name, '@')"
+        return _suggest(store, names, prefix, limit, occurrences="sum(spans)")
     recent = _recent(of, "attributes", ATTRIBUTES_OF)
     return _suggest(store, f"SELECT arrayJoin(mapKeys(attributes)) AS text FROM ({recent})", prefix, limit)
 
 
 def values(store: Store, field: str, prefix: str = "", *, of: Of = "spans", limit: int = 20) -> Suggestions:
-    """Values of a field, or of an attribute (``@name``), that begin so (in any case), of the newest RECENT records; what a large store's
-    rollups hold, of their newest ROWS rows: days to months.
+    """Values of a field, or of an attribute (``@name``), that begin so (in any case), of the newest RECENT records. In a large store: what
+    rollups hold, of their newest ROWS rows, which are days to months; the frequent values of attributes and of the fields of
+    ``sketches.FIELDS``, by its sketches.
 
     :raises QueryError: there is no such field, or its values are numbers
     """
+    if of != "logs" and (field.startswith("@") or (field in _FIELDS[of] and field in sketches.FIELDS)) and _sketched(store):
+        top = f"SELECT arrayJoin(topKWeightedMerge({sketches.TOP})(frequent)) AS found FROM sketches WHERE name = {{name:String}}"
+        return _suggest(
+            store, f"SELECT found.1 AS text, found.2 AS times FROM ({top})", prefix, limit, occurrences="sum(times)", name=field
+        )
     if field.startswith("@"):
         recent = _recent(of, "attributes[{attribute:String}] AS text", ATTRIBUTES_OF)
         return _suggest(store, recent, prefix, limit, attribute=field[1:])
@@ -96,6 +106,14 @@ def values(store: Store, field: str, prefix: str = "", *, of: Of = "spans", limi
         "if(agent != '', toString(agent), if(kind = 'agent', toString(name), ''))" if field == "agent" else f"toString({alike.column_sql})"
     )
     return _suggest(store, _recent("spans", f"{column} AS text", RECENT), prefix, limit)
+
+
+def _sketched(store: Store) -> bool:
+    """Whether the store has sketches; a large one has from the first question on."""
+    if not rollups.exist(store):
+        return False
+    sketches.begin(store)
+    return True
 
 
 def _recent(of: Of, column: str, count: int) -> str:

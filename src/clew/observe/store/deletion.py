@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from clew.observe.store import merges, removed
+from clew.observe.store import merges, removed, sketches
 from clew.observe.store.normalise import literal
 from clew.observe.store.schema import SHARD, Placement
 from clew.observe.store.settle import settle, touch
@@ -68,6 +68,7 @@ def delete(store: Store, run_ids: Sequence[str]) -> Deleted:
             for some in chosen if table != _LATEST else ():
                 store.command(removal(placement, table, some))
         settle(store)
+        sketches.forget(store)
         if store.engine.is_own:
             store.remove_replaced()
         removed.note(store.data_dir, removed.DELETED, {"traces": found.spans, "logs": found.logs})

@@ -10,7 +10,7 @@ from string import Template
 from typing import NamedTuple
 
 from clew.model.dialects import COLUMNS
-from clew.observe.store import normalise, points, pricing, redaction, rollups, unrolled
+from clew.observe.store import normalise, points, pricing, redaction, rollups, sketches, unrolled
 from clew.wire.otlp import METRICS, SIGNALS, Signal, landing_columns
 
 DAY = "toDate(fromUnixTimestamp64Nano(toInt64(arrival_ns)), 'UTC')"
@@ -19,7 +19,7 @@ DAY = "toDate(fromUnixTimestamp64Nano(toInt64(arrival_ns)), 'UTC')"
 LATER = (METRICS,)
 """Signals that few send. What takes one in is made when its first record comes: its SQL is larger than many a store."""
 
-ON_DEMAND = ("totals", *rollups.TABLES, unrolled.TABLE)
+ON_DEMAND = ("totals", *rollups.TABLES, unrolled.TABLE, sketches.TABLES)
 """Words in the names of files whose tables are made when somebody first asks for what they hold."""
 
 
@@ -159,6 +159,7 @@ def parts(placement: Placement, *, redact: bool = False) -> dict[str, str]:
         "may_cost": pricing.MAY_COST,
         "of_runs": "",
         **rollups.parts(),
+        "sketched_values": str(sketches.VALUES),
         "argument_hash": _first_hash(ARGUMENT_KEYS),
         "result_hash": _first_hash(RESULT_KEYS),
     }

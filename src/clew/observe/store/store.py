@@ -79,6 +79,8 @@ class Store:
         """Whether spans were removed since the rollups were last swept."""
         self.swept_at = 0.0
         """When that was, on the monotonic clock."""
+        self.sketched_at = 0.0
+        """When the sketches were last refreshed, on the same clock."""
         self._lock = lock
         self._handles: list[Client] = []
         self._local = threading.local()
