@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "show": "Show one run as a tree, with times, tokens, cost and errors.",
     "report": "Write one run as a page of Markdown that says what failed and why.",
     "search": "Find spans with a filter.",
+    "errors": "List failures by what is alike in them.",
     "cost": "Say what model calls cost.",
     "budgets": "Set limits on what may be spent, and see what was.",
     "metrics": "Show which metrics there are.",

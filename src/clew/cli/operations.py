@@ -22,6 +22,7 @@ from clew.observe.ingest.collector import Collector, Stats, account_of, stats_of
 from clew.observe.ingest.deletion import delete
 from clew.observe.ingest.quarantine import Kept
 from clew.observe.query import bundle, costs, health, history, oddities, runs, search, selection, sql, traces
+from clew.observe.query.errors import detail, groups
 from clew.observe.store import retention
 from clew.observe.store.deletion import Deleted
 from clew.observe.store.store import Store
@@ -194,6 +195,8 @@ ATTRIBUTES = Operation("attributes", _of_store(traces.span_attributes), dict[str
 ODDITIES = Operation("oddities", _of_store(oddities.oddities), oddities.Oddities)
 HISTORY = Operation("history", _of_store(history.history), history.Past | None)
 SEARCH = Operation("search", _of_store(search.search), search.Hits)
+ERRORS = Operation("errors", _of_store(groups.errors), groups.Errors)
+ERROR = Operation("error", _of_store(detail.detail), detail.ErrorDetail)
 COSTS = Operation("costs", _of_store(costs.costs), costs.Costs)
 SQL = Operation("sql", _of_store(sql.sql), sql.Table)
 DELETE = Operation("delete", _delete, Deleted)
@@ -216,6 +219,8 @@ TABLE: dict[str, Operation[Any]] = {
         ODDITIES,
         HISTORY,
         SEARCH,
+        ERRORS,
+        ERROR,
         COSTS,
         SQL,
         DELETE,

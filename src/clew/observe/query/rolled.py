@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from clew.model.kinds import KINDS
-from clew.observe.query.filter import And, Compare, Equals, Node, Not, Or, Range, Term, all_of, parse
-from clew.observe.query.filter_sql import SINCE, Field, compile, no_attribute, no_text, times_of
-from clew.observe.query.window import FOREVER, Window, window
+from clew.observe.query.filter import And, Node, Not, Or, Term, all_of, parse
+from clew.observe.query.filter_sql import Field, compile, no_attribute, no_text, times_of
+from clew.observe.query.window import FOREVER, Window, is_exact, is_time, window
 from clew.observe.store import rollups
 from clew.observe.store.pricing import computed_cost, usd_per_million
 from clew.observe.store.rollups import LABELS, MINUTE_NS
@@ -45,9 +45,9 @@ def rolled(store: Store, text: str, now: datetime, *, by: Sequence[str] = (), bu
     """
     node = parse(text)
     nodes = node.nodes if isinstance(node, And) else (node,)
-    times = [inner for inner in nodes if _is_time(inner)]
-    labels = all_of(inner for inner in nodes if not _is_time(inner))
-    if bucket_ns % MINUTE_NS or not all(map(_is_exact, times)) or not _is_of_labels(labels) or not rollups.exist(store):
+    times = [inner for inner in nodes if is_time(inner)]
+    labels = all_of(inner for inner in nodes if not is_time(inner))
+    if bucket_ns % MINUTE_NS or not all(map(is_exact, times)) or not _is_of_labels(labels) or not rollups.exist(store):
         return None
     if _has_odd_prices(store, seconds=60):
         return None
@@ -59,15 +59,6 @@ def rolled(store: Store, text: str, now: datetime, *, by: Sequence[str] = (), bu
     if bucket_ns % HOUR_NS or (level and _has_odd_prices(store, seconds=3600)):
         level = None
     return Rolled(f"({_rows(store, within, matching.sql, level)})", matching.parameters, within)
-
-
-def _is_time(node: Node) -> bool:
-    return isinstance(node, Term) and not node.attribute and node.name in (SINCE, "start")
-
-
-def _is_exact(node: Node) -> bool:
-    """Whether the window of a time is all that it says."""
-    return isinstance(node, Term) and isinstance(node.test, Equals | Compare | Range)
 
 
 def _is_of_labels(node: Node) -> bool:

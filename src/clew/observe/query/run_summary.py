@@ -109,7 +109,7 @@ def summary(store: Store, text: str = "", *, bars: int = 60, values: int = 8) ->
     [totals] = store.rows(f"SELECT {_TOTALS} FROM {found} SETTINGS prefer_column_name_to_alias = 1", given)
     if not totals["runs"]:
         return RunSummary(0, 0, 0, 0, 0.0, 0.0, looked_at, more, None, [])
-    bucket_ns = _bucket_ns(totals["last"] - totals["first"], bars)
+    bucket_ns = bucket_of(totals["last"] - totals["first"], bars)
     rows = store.query(
         "SELECT pair.1, pair.2, count() AS n FROM (SELECT arrayJoin(arrayPushBack("
         f"{_FACETS}, (concat('@', outcome), toString(intDiv(start_ns, {{bucket:UInt64}}))))) AS pair FROM {found}) "
@@ -143,7 +143,8 @@ def _facet(name: str, rows: list[tuple[str, int]], values: int) -> Facet:
     return Facet(name, [Counted(*row) for row in rows[:values]], len(rows) > values)
 
 
-def _bucket_ns(span_ns: int, bars: int) -> int:
+def bucket_of(span_ns: int, bars: int) -> int:
+    """Length of a bucket that people say, such as 15 minutes, of which about ``bars`` make up that time."""
     wanted = span_ns / max(bars, 1) / 1e9
     longest = _NICE_S[-1]
     return int(next((length for length in _NICE_S if length >= wanted), -(-wanted // longest) * longest) * 1_000_000_000)

@@ -9,6 +9,7 @@ from typing import Any
 
 from clew.model.kinds import KINDS
 from clew.observe.query import cursor
+from clew.observe.query.errors.fingerprint import FINGERPRINT
 from clew.observe.query.filter import Node, parse
 from clew.observe.query.filter_sql import AttributeKind, AttributeOperator, Bind, Condition, Field, compile, times_of
 from clew.observe.query.search import attribute, seen, words
@@ -101,6 +102,9 @@ RUN_FIELDS: dict[str, Field] = {
         Field("persona", "persona", "text", help="Persona of one of its spans", table=_WITHIN),
         Field(
             "error", "error_type", "text", help="Class of an error in it, such as an exception's type, rate_limit or timeout", table=_WITHIN
+        ),
+        Field(
+            "fingerprint", FINGERPRINT, "text", help="Group of failures that one in it belongs to, as clew errors lists them", table=_WITHIN
         ),
     )
 }

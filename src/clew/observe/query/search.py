@@ -12,6 +12,7 @@ from clew.cost.tariff import Tariff, cost
 from clew.model.kinds import KINDS
 from clew.model.usage import Usage
 from clew.observe.query import cursor
+from clew.observe.query.errors.fingerprint import FINGERPRINT
 from clew.observe.query.filter import parse
 from clew.observe.query.filter_sql import AttributeKind, AttributeOperator, Bind, Condition, Field, TextSearch, compile
 from clew.observe.store.normalise import NEWEST_FIRST
@@ -51,6 +52,7 @@ FIELDS: dict[str, Field] = {
         Field("user", "user_id", "text", help="End user"),
         Field("error", "error_type", "text", help="Class of the error, such as an exception's type, rate_limit or timeout"),
         Field("message", "status_message", "text", help="Message of the error"),
+        Field("fingerprint", FINGERPRINT, "text", help="Group of failures with one class and one message, as clew errors lists them"),
         Field("run", "trace_id", "text", help="Run; a shortened id ends in *"),
         Field("span", "span_id", "text", help="Span id"),
         Field("parent", "parent_span_id", "text", help="Id of the parent span"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from clew.observe.query.filter import And, AnyOf, Compare, Equals, Node, Range, Term, Value
+from clew.observe.query.filter import And, AnyOf, Compare, Equals, Node, Range, Term, Value, all_of
 from clew.observe.query.filter_sql import SINCE
 from clew.observe.query.filter_values import duration_ns, span_of_time_ns
 
@@ -38,9 +38,24 @@ def window(node: Node, now: datetime) -> Window:
     """A window in which everything starts that the filter matches. A time that is none is left to filter_sql.compile to refuse."""
     found = ALWAYS
     for inner in node.nodes if isinstance(node, And) else (node,):
-        if isinstance(inner, Term) and not inner.attribute and inner.name in (SINCE, "start"):
+        if isinstance(inner, Term) and is_time(inner):
             found &= _of_term(inner, now)
     return found
+
+
+def is_time(node: Node) -> bool:
+    return isinstance(node, Term) and not node.attribute and node.name in (SINCE, "start")
+
+
+def is_exact(node: Node) -> bool:
+    """Whether the window of a time is all that it says."""
+    return isinstance(node, Term) and isinstance(node.test, Equals | Compare | Range)
+
+
+def timeless(node: Node) -> Node:
+    """The filter without the times of which its window is all that they say."""
+    nodes = node.nodes if isinstance(node, And) else (node,)
+    return all_of(inner for inner in nodes if not (is_time(inner) and is_exact(inner)))
 
 
 def _of_term(term: Term, now: datetime) -> Window:

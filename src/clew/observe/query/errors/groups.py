@@ -1,0 +1,291 @@
+"""Errors: failures grouped by fingerprint, with when they came, whom they met, and what is new about them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple, get_args
+
+from clew.observe.query.errors.beginnings import beginnings
+from clew.observe.query.errors.fingerprint import fingerprint
+from clew.observe.query.filter import parse, render
+from clew.observe.query.filter_sql import times_of
+from clew.observe.query.run_summary import bucket_of
+from clew.observe.query.search import condition_of
+from clew.observe.query.window import FOREVER, Window, timeless, window
+from clew.observe.store.normalise import NEWEST_FIRST
+from clew.observe.store.store import Store
+
+State = Literal["new", "ongoing", "regressed", "gone"]
+Order = Literal["count", "runs", "last", "first", "state"]
+ORDERS: tuple[Order, ...] = get_args(Order)
+
+LOOKED_AT = 100_000
+"""Most failed spans that are looked at, the newest: their messages are read and taken apart."""
+DAY_NS = 86_400_000_000_000
+PATIENCE_NS = DAY_NS
+"""How much later than a span another may have started right below it, for a failure to be followed there."""
+AFFECTED = 20
+"""Most names of agents, models and so on of one group."""
+LONGEST_SAMPLE = 2_000
+"""Characters of the message that is shown for all."""
+BARS = 120
+"""Most buckets of time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The newest failure of a group."""
+
+    run_id: str
+    span_id: str
+    name: str
+    message: str
+    """As it was sent, cut after LONGEST_SAMPLE characters."""
+    start_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """Failures with one fingerprint. Times are nanoseconds since 1970, UTC."""
+
+    fingerprint: str
+    type: str
+    """Class of the error; '' when it has none."""
+    message: str
+    """What the messages have in common: ``#`` stands for what differs."""
+    kind: str
+    place: str
+    """The tool, or the name of the span; '' for calls of models."""
+    state: State | None
+    """``new``: in the period and never before; ``ongoing``: in it and in the one before; ``regressed``: in it, not in the one before, but
+    earlier; ``gone``: not in it, but in the one before. None: in neither, or the one before was not looked at."""
+    count: int
+    """Failures in the time of the question."""
+    before: int
+    """Failures in the period before."""
+    runs: int
+    users: int
+    agents: list[str]
+    models: list[str]
+    tools: list[str]
+    services: list[str]
+    first_ns: int
+    """Start of the earliest of all that were looked at, also before the time of the question."""
+    last_ns: int
+    counts: list[int]
+    """Failures by bucket of time."""
+    sample: Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A time, both ends included; nanoseconds since 1970."""
+
+    first_ns: int
+    last_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Groups of failures."""
+
+    errors: list[Error]
+    more: bool
+    """Whether there are more groups than are shown."""
+    groups: int
+    """Groups with failures in the time of the question."""
+    new: int
+    regressed: int
+    gone: int
+    count: int
+    """Failures in the time of the question."""
+    runs: int
+    first_ns: int | None
+    """Start of the first bucket of time; a multiple of ``bucket_ns``. None when nothing failed."""
+    bucket_ns: int | None
+    counts: list[int]
+    """Failures of all groups by bucket."""
+    period: Period
+    """What ``state`` is told of: the time of the question; its last day where it has no beginning."""
+    before: Period
+    """As long, right before."""
+    looked_at: int
+    """Failed spans that were looked at, those outside the time of the question too."""
+    since_ns: int | None
+    """Failures before this were not looked at; None: all were."""
+
+
+class Question(NamedTuple):
+    """Which failures, and what they are compared with."""
+
+    select: str
+    """Of the failures that began, in and before the time of the question."""
+    condition: str
+    """What the filter says besides its times, over span_records."""
+    parameters: dict[str, Any]
+    period: Period
+    before: Period
+    bars: Bars
+    looked_at: int
+    since_ns: int | None
+
+    @classmethod
+    def of(cls, store: Store, text: str, bars: int) -> Question:
+        """:raises FilterError: the filter does not parse; points at the character"""
+        now, now_ns = datetime.now(UTC), time.time_ns()
+        node = parse(text)
+        condition_of(store, render(times_of(node)), now=now)  # says what is no time
+        within = window(node, now)
+        condition = condition_of(store, render(timeless(node)), now=now)
+        last_ns = min(within.last_ns, max(now_ns, within.first_ns))
+        length = last_ns - within.first_ns if within.first_ns else DAY_NS
+        period = Period(last_ns - length, last_ns)
+        before = Period(max(period.first_ns - length - 1, 0), period.first_ns - 1)
+        ceiling = min(within.last_ns, FOREVER - PATIENCE_NS) + PATIENCE_NS
+        reach = _reach(store, within, ceiling)
+        first, last = (within.first_ns, last_ns) if within.first_ns else (reach.first_ns, reach.last_ns)
+        shown = Bars.of(first, max(first, last), bars)
+        parameters = {
+            **condition.parameters,
+            **within.parameters,
+            "floor": reach.since_ns or 0,
+            "ceiling": ceiling,
+            "period_first": period.first_ns,
+            "period_last": period.last_ns,
+            "before_first": before.first_ns,
+            "bucket": shown.bucket_ns,
+        }
+        return cls(beginnings(condition), condition.sql, parameters, period, before, shown, reach.looked_at, reach.since_ns)
+
+
+class Bars(NamedTuple):
+    """Buckets of time."""
+
+    first: int
+    """Number of the first since 1970."""
+    size: int
+    bucket_ns: int
+
+    @classmethod
+    def of(cls, first_ns: int, last_ns: int, about: int) -> Bars:
+        bucket_ns = bucket_of(last_ns - first_ns, about)
+        first = first_ns // bucket_ns
+        return cls(first, last_ns // bucket_ns - first + 1, bucket_ns)
+
+    def counts(self, found: tuple[list[int], list[int]]) -> list[int]:
+        counted = dict(zip(*found, strict=True))
+        return [counted.get(self.first + bar, 0) for bar in range(self.size)]
+
+
+class _Reach(NamedTuple):
+    looked_at: int
+    first_ns: int
+    """Start of the earliest failed span in the time of the question."""
+    last_ns: int
+    since_ns: int | None
+
+
+def _reach(store: Store, within: Window, ceiling: int) -> _Reach:
+    """How far back the newest LOOKED_AT failed spans go."""
+    newest = f"SELECT start_ns FROM span_records WHERE status = 'error' AND start_ns <= {{ceiling:UInt64}} ORDER BY {NEWEST_FIRST} LIMIT {LOOKED_AT}"
+    inside = "start_ns BETWEEN {window_first:UInt64} AND {window_last:UInt64}"
+    [(count, earliest, first, last)] = store.query(
+        f"SELECT count(), min(start_ns), minIf(start_ns, {inside}), maxIf(start_ns, {inside}) FROM ({newest})",
+        {"ceiling": ceiling, **within.parameters},
+    ).result_rows
+    return _Reach(count, first, last, earliest if count >= LOOKED_AT else None)
+
+
+_INSIDE = "began BETWEEN {window_first:UInt64} AND {window_last:UInt64}"
+_RECENT = "began BETWEEN {period_first:UInt64} AND {period_last:UInt64}"
+_BEFORE = "began BETWEEN {before_first:UInt64} AND {period_first:UInt64} - 1"
+_EARLIER = "began < {before_first:UInt64}"
+
+
+def _names(column: str) -> str:
+    return f"arraySort(groupUniqArrayIf({AFFECTED})({column}, {column} != '' AND is_shown))"
+
+
+_FIGURES = f"""countIf(is_inside) AS count, countIf({_RECENT}) AS recent, countIf({_BEFORE}) AS before, countIf({_EARLIER}) AS earlier,
+    uniqExactIf(trace_id, is_inside) AS runs, uniqExactIf(of_user, of_user != '' AND is_inside) AS users,
+    {_names("of_agent")} AS agents, {_names("of_model")} AS models, {_names("of_tool")} AS tools, {_names("of_service")} AS services,
+    min(began) AS first_ns, max(began) AS last_ns, sumMapIf([intDiv(began, {{bucket:UInt64}})], [1], is_inside) AS counted,
+    argMax((trace_id, span_id, label, substringUTF8(said, 1, {LONGEST_SAMPLE}), began), began) AS sample"""
+_KEYS = ("type", "pattern", "of_kind", "place")
+_STATE = """multiIf(is_all OR {floor:UInt64} > {before_first:UInt64}, '', recent = 0, if(before > 0, 'gone', ''), before > 0, 'ongoing', earlier > 0, 'regressed', 'new')"""
+_ORDERS: dict[Order, str] = {
+    "count": "count DESC, last_ns DESC",
+    "runs": "runs DESC, count DESC",
+    "last": "last_ns DESC",
+    "first": "first_ns DESC",
+    "state": "indexOf(['new', 'regressed', 'ongoing', '', 'gone'], state), count DESC",
+}
+
+
+def failures(question: Question) -> str:
+    """SELECT of the failures with their fingerprint, and whether they are in the time of the question, and shown for it or the time before."""
+    return (
+        f"SELECT *, {fingerprint(*_KEYS)} AS fingerprint, {_INSIDE} AS is_inside, is_inside OR {_BEFORE} AS is_shown "
+        f"FROM ({question.select}) WHERE began <= {{window_last:UInt64}}"
+    )
+
+
+def groups(question: Question, where: str = "1") -> str:
+    """SELECT of one row for each group and, with ``is_all``, one for all of them."""
+    return (
+        f"SELECT *, {_STATE} AS state FROM (SELECT fingerprint, {', '.join(_KEYS)}, grouping(type) AS is_all, {_FIGURES} "
+        f"FROM ({failures(question)}) WHERE {where} GROUP BY GROUPING SETS ((fingerprint, {', '.join(_KEYS)}), ()))"
+    )
+
+
+def errors(store: Store, text: str = "", *, order: Order = "count", limit: int = 50, bars: int = 24, state: State | None = None) -> Errors:
+    """Groups of the failures that began in spans that match the filter; those that are gone too.
+
+    :param bars: about how many buckets of time; they have a length that people say
+    :param state: only groups of that state
+    :raises FilterError: the filter does not parse; points at the character
+    """
+    question = Question.of(store, text, bars)
+    told = ", ".join(f"countIf(state = '{name}') OVER () AS of_{name}" for name in ("new", "regressed", "gone"))
+    first = "is_all DESC, state = {state:String} DESC" if state else "is_all DESC"
+    rows = store.rows(
+        f"SELECT *, countIf(count > 0 AND NOT is_all) OVER () AS groups, {told} FROM ({groups(question)}) "
+        f"WHERE is_all OR count > 0 OR state = 'gone' ORDER BY {first}, {_ORDERS[order]}, fingerprint LIMIT {{ask:UInt64}}",
+        {**question.parameters, "ask": limit + 2, "state": state or ""},
+    )
+    total, *others = rows or [_NONE]
+    shown = [row for row in others if state in (None, row["state"])]
+    bars_ = question.bars if total["count"] else None
+    return Errors(
+        [error_of(row, question.bars) for row in shown[:limit]],
+        len(shown) > limit,
+        total["groups"],
+        total["of_new"],
+        total["of_regressed"],
+        total["of_gone"],
+        total["count"],
+        total["runs"],
+        bars_.first * bars_.bucket_ns if bars_ else None,
+        bars_.bucket_ns if bars_ else None,
+        bars_.counts(total["counted"]) if bars_ else [],
+        question.period,
+        question.before,
+        question.looked_at,
+        question.since_ns,
+    )
+
+
+_NONE = dict.fromkeys(("groups", "of_new", "of_regressed", "of_gone", "count", "runs"), 0)
+
+
+def error_of(row: dict[str, Any], bars: Bars) -> Error:
+    values = row | {
+        "message": row["pattern"],
+        "kind": row["of_kind"],
+        "state": row["state"] or None,
+        "counts": bars.counts(row["counted"]),
+        "sample": Sample(*row["sample"]),
+    }
+    return Error(**{field.name: values[field.name] for field in fields(Error)})
