@@ -16,6 +16,7 @@ export const PAGES: Page[] = [
   { path: "/runs", title: "Runs", key: "r", load: () => import("./features/runs/Runs") },
   { path: "/runs/$runId", title: "Run", load: () => import("./features/run/Run") },
   { path: "/compare/$beforeId/$afterId", title: "Compare", load: () => import("./features/compare/Compare") },
+  { path: "/errors", title: "Errors", key: "e", load: () => import("./features/errors/Errors") },
   { path: "/sessions", title: "Sessions", key: "s", load: () => import("./features/sessions/Sessions") },
   { path: "/search", title: "Search", key: "f", load: () => import("./features/search/Search") },
   { path: "/budgets", title: "Budgets", key: "b", load: () => import("./features/budgets/Budgets") },

@@ -1,5 +1,5 @@
 import { queryOptions } from "@tanstack/react-query";
-import { answer, api } from "../api/client";
+import { answer, api, type Schemas } from "../api/client";
 
 /** The lists that have a filter. */
 export type Of = "spans" | "runs" | "sessions" | "logs";
@@ -10,6 +10,20 @@ export const fieldsOf = (of: Of) =>
     queryFn: ({ signal }) => answer(api.GET("/api/v1/completion/fields", { params: { query: { of } }, signal })),
     staleTime: Number.POSITIVE_INFINITY,
   });
+
+/** How often each value occurs in all that matches; asked apart from the list, which does not wait for it. */
+export const facetsOf = (of: Of | "errors", filter: string) =>
+  queryOptions({
+    queryKey: ["facets", of, filter],
+    queryFn: ({ signal }) => answer(api.GET("/api/v1/facets", { params: { query: { of, filter } }, signal })),
+    staleTime: 15_000,
+    retry: false,
+  });
+
+/** The same for <Facets>. */
+export function facetsIn(found: Schemas["Facets"] | undefined) {
+  return { facets: found?.facets, cut: found?.more ? found.counted : undefined };
+}
 
 export const valuesOf = (of: Of, field: string, prefix: string) =>
   queryOptions({

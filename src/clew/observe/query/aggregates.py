@@ -89,7 +89,7 @@ class Profiles:
 _TEXT_TYPES = ("text", "enum")
 KEYS = tuple(field.name for field in FIELDS.values() if field.type in _TEXT_TYPES)
 
-_AGENT = "multiIf(agent != '', toString(agent), kind = 'agent', toString(name), toString(inherited))"
+AGENT = "multiIf(agent != '', toString(agent), kind = 'agent', toString(name), toString(inherited))"
 _INHERITED = f"(SELECT trace_id, span_id, agent AS inherited FROM settled FINAL WHERE agent != '' AND {TRACES_WITHIN})"
 _CALLS = f"""(SELECT trace_id, span_id, true AS is_call, input_tokens, output_tokens, cost_usd
     FROM model_calls WHERE {TRACES_WITHIN} AND {SPANS_WITHIN})"""
@@ -100,7 +100,7 @@ _SPENT = """countIf(is_call) AS model_calls, sumIf(c.input_tokens, is_call) AS i
     sumIf(ifNull(c.cost_usd, 0), is_call) AS partial_cost_usd, if(countIf(is_call AND isNull(c.cost_usd)) > 0, NULL, partial_cost_usd) AS cost_usd"""
 
 
-def _spans(condition: str, columns: Mapping[str, str], *, agents: bool) -> str:
+def spans_that_match(condition: str, columns: Mapping[str, str], *, agents: bool) -> str:
     """The spans that match, each once, with these columns beside what figures need."""
     named = "".join(f", {sql} AS {name}" for name, sql in columns.items())
     inherited = f"LEFT ANY JOIN {_INHERITED} AS inherited_agents USING (trace_id, span_id)" if agents else ""
@@ -155,7 +155,7 @@ class _Source(NamedTuple):
 def _of_spans(store: Store, text: str, by: str, now: datetime) -> _Source:
     condition = condition_of(store, text, now=now)
     given: dict[str, Any] = {**window(parse(text), now).parameters, **condition.parameters}
-    spans = _spans(condition.sql, {"key": _key(by, given)}, agents=by == "agent")
+    spans = spans_that_match(condition.sql, {"key": _key(by, given)}, agents=by == "agent")
 
     def figures(keep: str, bucket_ns: int | None) -> str:
         at = "toInt64(intDiv(s.start_ns, {bucket:UInt64}) * {bucket:UInt64})" if bucket_ns is not None else "toInt64(0)"
@@ -200,7 +200,7 @@ def _key(by: str, given: dict[str, Any]) -> str:
         near = get_close_matches(by, KEYS, 1)
         hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(KEYS)}."
         raise QueryError(f"figures cannot be shown by {by!r}; {hint} An attribute is written @{by}")
-    return _AGENT if by == "agent" else f"toString({FIELDS[by].column_sql})"
+    return AGENT if by == "agent" else f"toString({FIELDS[by].column_sql})"
 
 
 def _bucket(text: str | None) -> int | None:
@@ -221,10 +221,10 @@ def profiles(store: Store, text: str = "", *, limit: int = 100) -> Profiles:
     within = window(parse(text), now)
     condition = condition_of(store, text, now=now)
     given = {**within.parameters, **condition.parameters}
-    keys = {"agent_name": _AGENT, "operation": "toString(name)"}
+    keys = {"agent_name": AGENT, "operation": "toString(name)"}
     source = rolled(store, text, now, by=("agent", "name"))
     if source is None:
-        found = f"SELECT agent_name, operation, {_TIMES} FROM {_spans(condition.sql, keys, agents=True)} GROUP BY agent_name, operation"
+        found = f"SELECT agent_name, operation, {_TIMES} FROM {spans_that_match(condition.sql, keys, agents=True)} GROUP BY agent_name, operation"
     else:
         found = figures_of(source, {"agent_name": "toString(r.agent)", "operation": "toString(r.name)"})
         given |= source.parameters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from clew.observe.query.runs import LOOKED_AT, select_newest
 from clew.observe.store.store import Store
@@ -137,6 +138,22 @@ def summary(store: Store, text: str = "", *, bars: int = 60, values: int = 8) ->
         Starts(first * bucket_ns, bucket_ns, **columns),
         [_facet(name, counted.get(name, []), values) for name in FIELDS],
     )
+
+
+def facets_of(store: Store, select: str, given: dict[str, Any], values: int) -> tuple[list[Facet], int]:
+    """Facets of selected runs, and how many there are.
+
+    :param select: as runs.select_newest() gives it, with its parameters
+    """
+    rows = store.query(
+        f"SELECT pair.1, pair.2, count() AS n FROM (SELECT arrayJoin(arrayPushBack({_FACETS}, ('', ''))) AS pair FROM ({select})) "
+        "GROUP BY pair ORDER BY n DESC, pair.2 LIMIT {most:UInt64} BY pair.1",
+        {**given, "most": values + 1},
+    ).result_rows
+    counted: dict[str, list[tuple[str, int]]] = {}
+    for name, value, count in rows:
+        counted.setdefault(name, []).append((value, count))
+    return [_facet(name, counted.get(name, []), values) for name in FIELDS], counted.get("", [("", 0)])[0][1]
 
 
 def _facet(name: str, rows: list[tuple[str, int]], values: int) -> Facet:

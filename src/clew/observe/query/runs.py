@@ -150,8 +150,8 @@ def page(store: Store, text: str = "", *, limit: int = 50, after: str | None = N
     return _cut(found, limit, newest) if len(found) > limit else RunPage(found, False, None, newest.looked_at)
 
 
-def select_newest(store: Store, text: str = "") -> tuple[str, dict[str, Any], int]:
-    """The newest LOOKED_AT runs that the filter's times do not rule out, those of them that match: as a SELECT with its parameters, over the
+def select_newest(store: Store, text: str = "", *, most: int = LOOKED_AT) -> tuple[str, dict[str, Any], int]:
+    """The newest ``most`` runs that the filter's times do not rule out, those of them that match: as a SELECT with its parameters, over the
     columns of the view ``runs``; and how many the filter is tried on.
 
     :raises FilterError: the filter does not parse; points at the character
@@ -159,7 +159,7 @@ def select_newest(store: Store, text: str = "") -> tuple[str, dict[str, Any], in
     node, now = parse(text), datetime.now(UTC)
     condition = _condition(node, now)
     newest = _Newest(node, now, None)
-    ids = newest.read(store, LOOKED_AT)
+    ids = newest.read(store, most)
     return _selected(condition), {**_places(store, ids), **condition.parameters}, newest.looked_at
 
 

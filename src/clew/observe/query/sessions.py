@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from clew.observe.query import cursor
 from clew.observe.query.filter import parse
-from clew.observe.query.filter_sql import Field, compile, no_attribute, no_text
+from clew.observe.query.filter_sql import Condition, Field, compile, no_attribute, no_text
 from clew.observe.store.schema import select_runs
 from clew.observe.store.store import Store
 
@@ -86,14 +86,20 @@ FROM ({select_runs("trace_id IN {ids:Array(String)}")}) AS r WHERE session_id !=
 _EVER = (1 << 64) - 1
 
 
-def page(store: Store, text: str = "", *, limit: int = 50, after: str | None = None) -> SessionPage:
-    """The newest ``limit`` sessions that match the filter, whose fields are SESSION_FIELDS.
+def newest(store: Store, text: str = "") -> tuple[list[Session], bool]:
+    """Of the newest LOOKED_AT sessions those that match the filter, in no order; and whether there are older ones.
 
-    :param after: cursor; only what comes after the page that gave it
-    :raises FilterError: the filter does not parse, or asks for words or attributes, which a session has none of; points at the character
-    :raises QueryError: ``after`` is no cursor
+    :raises FilterError: as page() does
     """
-    condition = compile(
+    condition = _condition(text)
+    rows = store.query(_NEWEST, {"at_ns": _EVER, "at_session": "", "count": LOOKED_AT + 1}).result_rows
+    ids = sorted({trace_id for _, _, traces in rows[:LOOKED_AT] for trace_id in traces})
+    known = {session for session, _, _ in rows[:LOOKED_AT]}
+    return [one for one in _matching(store, condition, ids) if one.session_id in known], len(rows) > LOOKED_AT
+
+
+def _condition(text: str) -> Condition:
+    return compile(
         parse(text),
         SESSION_FIELDS,
         now=datetime.now(UTC),
@@ -101,19 +107,36 @@ def page(store: Store, text: str = "", *, limit: int = 50, after: str | None = N
         attribute=no_attribute("a session"),
         key="session_id",
     )
+
+
+def _matching(store: Store, condition: Condition, ids: list[str]) -> list[Session]:
+    """The sessions of these runs that match."""
+    if not ids:
+        return []
+    rows = store.rows(f"SELECT * FROM ({_SESSIONS}) WHERE {condition.sql}", {**condition.parameters, "ids": ids})
+    return [Session(**{field.name: row[field.name] for field in fields(Session)}) for row in rows]
+
+
+def page(store: Store, text: str = "", *, limit: int = 50, after: str | None = None) -> SessionPage:
+    """The newest ``limit`` sessions that match the filter, whose fields are SESSION_FIELDS.
+
+    :param after: cursor; only what comes after the page that gave it
+    :raises FilterError: the filter does not parse, or asks for words or attributes, which a session has none of; points at the character
+    :raises QueryError: ``after`` is no cursor
+    """
+    condition = _condition(text)
     at_ns, at_session = cursor.read(after, tuple[int, str]) if after is not None else (_EVER, "")
     found: list[tuple[int, Session]] = []
     looked_at = 0
     chunk = limit + 1 if not text.strip() else max(CHUNK, limit + 1)
     while True:
         rows = store.query(_NEWEST, {"at_ns": at_ns, "at_session": at_session, "count": chunk}).result_rows
-        newest = {session: at for session, at, _ in rows}
+        starts = {session: at for session, at, _ in rows}
         ids = sorted({trace_id for _, _, traces in rows for trace_id in traces})
-        matching = store.rows(f"SELECT * FROM ({_SESSIONS}) WHERE {condition.sql}", {**condition.parameters, "ids": ids}) if ids else []
-        sessions = [Session(**{field.name: row[field.name] for field in fields(Session)}) for row in matching]
+        sessions = _matching(store, condition, ids)
         # A run has one session, and may carry spans of another that is on another page.
         found += sorted(
-            ((newest[one.session_id], one) for one in sessions if one.session_id in newest), key=lambda it: (-it[0], it[1].session_id)
+            ((starts[one.session_id], one) for one in sessions if one.session_id in starts), key=lambda it: (-it[0], it[1].session_id)
         )
         looked_at += len(rows)
         if rows:

@@ -8,6 +8,7 @@ import { useKeys } from "../../app/keys";
 import { between, title, within } from "../../app/time";
 import { useShared, useView } from "../../app/view";
 import { FilterBar } from "../../filter/FilterBar";
+import { facetsIn, facetsOf } from "../../filter/queries";
 import { count, line, plural, usd } from "../../format";
 import { CutNote, Empty } from "../../parts/Empty";
 import { Facets } from "../../parts/Facets";
@@ -83,6 +84,7 @@ export default function Runs() {
   const filter = within(view.filter, view.time);
   const found = useInfiniteQuery(runsPage(filter));
   const summary = useQuery(runSummary(filter));
+  const facets = useQuery({ ...facetsOf("runs", filter), enabled: !found.error, refetchInterval: 20_000 });
   const pages = found.data?.pages;
   const rows = useMemo(() => pages?.flatMap((page) => page.runs) ?? [], [pages]);
   const shapes = useQueries({
@@ -153,7 +155,7 @@ export default function Runs() {
       )}
       {summary.data?.more && (
         <CutNote>
-          Counts are of the newest {count(summary.data.looked_at)} runs; a time range or a filter on start reaches older ones.
+          Totals and bars are of the newest {count(summary.data.looked_at)} runs; a time range or a filter on start reaches older ones.
         </CutNote>
       )}
       {compared && (
@@ -171,7 +173,7 @@ export default function Runs() {
         </button>
       )}
       <div className="columns">
-        <Facets facets={summary.data?.facets ?? []} filter={view.filter ?? ""} set={(next) => setView({ filter: next || undefined })} />
+        <Facets {...facetsIn(facets.data)} filter={view.filter ?? ""} set={(next) => setView({ filter: next || undefined })} />
         {found.error && rows.length === 0 ? (
           <div className="empty">
             <Trouble error={found.error} />

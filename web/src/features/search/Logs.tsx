@@ -1,13 +1,14 @@
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { type ReactNode, useMemo } from "react";
 import { Trouble } from "../../app/Broken";
 import { title, within } from "../../app/time";
 import { useShared, useView } from "../../app/view";
 import { FilterBar } from "../../filter/FilterBar";
+import { facetsIn, facetsOf } from "../../filter/queries";
 import { count, exact, line, plural, utc } from "../../format";
 import { Empty } from "../../parts/Empty";
-import { countsOf, Facets } from "../../parts/Facets";
+import { Facets } from "../../parts/Facets";
 import { announce, Id, When } from "../../parts/Figures";
 import { SidePanel } from "../../parts/SidePanel";
 import { type Column, Table } from "../../parts/Table";
@@ -23,20 +24,13 @@ export function Logs({ tabs }: { tabs: ReactNode }) {
   const [view, setView] = useView();
   const shared = useShared();
   const navigate = useNavigate();
-  const found = useInfiniteQuery(logsPage(within(view.filter, view.time)));
+  const filter = within(view.filter, view.time);
+  const found = useInfiniteQuery(logsPage(filter));
   const words = useMemo(() => wordsOf(view.filter ?? ""), [view.filter]);
   const pages = found.data?.pages;
   const rows = useMemo(() => pages?.flatMap((page) => page.logs).map((log, at): Row => ({ at, log })) ?? [], [pages]);
   const columns = useMemo(() => columnsOf(words), [words]);
-  const facets = useMemo(
-    () => [
-      countsOf("level", rows, ({ log }) => [log.level]),
-      countsOf("service", rows, ({ log }) => [log.service]),
-      countsOf("event", rows, ({ log }) => [log.event_name]),
-      countsOf("scope", rows, ({ log }) => [log.scope_name]),
-    ],
-    [rows],
-  );
+  const facets = useQuery({ ...facetsOf("logs", filter), enabled: !found.error });
   const preview = view.preview ? rows[Number(view.preview)] : undefined;
   const show = (row: Row | undefined) => setView({ preview: row && String(row.at) }, { replace: true });
   const searchOf = (log: LogRecord) => ({ time: shared.time, span: log.span_id || undefined, tab: "logs" }) as never;
@@ -58,10 +52,10 @@ export function Logs({ tabs }: { tabs: ReactNode }) {
       {tabs}
       <div className="columns" role="tabpanel" id="tab-panel" aria-labelledby="tab-logs">
         <Facets
-          facets={facets}
+          {...facetsIn(facets.data)}
           filter={view.filter ?? ""}
           set={(next) => setView({ filter: next || undefined })}
-          label="Facets of the log records that are listed"
+          label="Facets of the log records"
         />
         {found.error && rows.length === 0 ? (
           <div className="empty">
@@ -79,7 +73,7 @@ export function Logs({ tabs }: { tabs: ReactNode }) {
             preview={(row) => show(preview === row ? undefined : row)}
             onActive={preview ? show : undefined}
             selected={selected}
-            foot={found.hasNextPage && <span>The newest {count(rows.length)}, which the facets count; more come as you scroll.</span>}
+            foot={found.hasNextPage && <span>The newest {count(rows.length)}; more come as you scroll.</span>}
             empty={<Nothing filtered={Boolean(view.filter || view.time)} clear={() => setView({ filter: undefined, time: undefined })} />}
           />
         )}

@@ -5,9 +5,10 @@ import { Trouble } from "../../app/Broken";
 import { title, within } from "../../app/time";
 import { useShared, useView } from "../../app/view";
 import { FilterBar } from "../../filter/FilterBar";
+import { facetsIn, facetsOf } from "../../filter/queries";
 import { count, exact, line, plural, usd, utc } from "../../format";
 import { Empty } from "../../parts/Empty";
-import { countsOf, Facets } from "../../parts/Facets";
+import { Facets } from "../../parts/Facets";
 import { Figure, Id, Kind, Lasted, Status, Tokens, When } from "../../parts/Figures";
 import { SidePanel } from "../../parts/SidePanel";
 import { type Column, Table } from "../../parts/Table";
@@ -31,17 +32,7 @@ export function Spans({ tabs }: { tabs: ReactNode }) {
     combine: (answers) => new Map(answers.flatMap((one) => one.data ?? []).map((one) => [one.span, one])),
   });
   const columns = useMemo(() => columnsOf(words, excerpts), [words, excerpts]);
-  const facets = useMemo(
-    () => [
-      countsOf("kind", rows, (hit) => [hit.kind]),
-      countsOf("status", rows, (hit) => [hit.status]),
-      countsOf("agent", rows, (hit) => [hit.agent]),
-      countsOf("tool", rows, (hit) => [hit.tool]),
-      countsOf("model", rows, (hit) => [hit.model]),
-      countsOf("service", rows, (hit) => [hit.service]),
-    ],
-    [rows],
-  );
+  const facets = useQuery({ ...facetsOf("spans", filter), enabled: !found.error });
   const preview = view.preview ? rows.find((hit) => idOf(hit) === view.preview) : undefined;
   const show = (hit: Hit | undefined) => setView({ preview: hit && idOf(hit) }, { replace: true });
   const open = (hit: Hit) => void navigate({ to: `/runs/${hit.run_id}`, search: { time: shared.time, span: hit.span_id } as never });
@@ -60,10 +51,10 @@ export function Spans({ tabs }: { tabs: ReactNode }) {
       {tabs}
       <div className="columns" role="tabpanel" id="tab-panel" aria-labelledby="tab-spans">
         <Facets
-          facets={facets}
+          {...facetsIn(facets.data)}
           filter={view.filter ?? ""}
           set={(next) => setView({ filter: next || undefined })}
-          label="Facets of the spans that are listed"
+          label="Facets of the spans"
         />
         {found.error && rows.length === 0 ? (
           <div className="empty">
@@ -81,7 +72,7 @@ export function Spans({ tabs }: { tabs: ReactNode }) {
             preview={(hit) => show(preview === hit ? undefined : hit)}
             onActive={preview ? show : undefined}
             selected={selected}
-            foot={found.hasNextPage && <span>The newest {count(rows.length)}, which the facets count; more come as you scroll.</span>}
+            foot={found.hasNextPage && <span>The newest {count(rows.length)}; more come as you scroll.</span>}
             empty={<Nothing filtered={Boolean(view.filter || view.time)} clear={() => setView({ filter: undefined, time: undefined })} />}
           />
         )}

@@ -6,10 +6,11 @@ import { Trouble } from "../../app/Broken";
 import { title, within } from "../../app/time";
 import { useView } from "../../app/view";
 import { FilterBar } from "../../filter/FilterBar";
+import { facetsIn, facetsOf } from "../../filter/queries";
 import { term } from "../../filter/terms";
 import { count, exact, line, plural, usd, utc } from "../../format";
 import { Empty } from "../../parts/Empty";
-import { countsOf, Facets } from "../../parts/Facets";
+import { Facets } from "../../parts/Facets";
 import { Bar, Figure, Id, Lasted, Status, Tokens, TotalCost, When } from "../../parts/Figures";
 import { SidePanel } from "../../parts/SidePanel";
 import { type Column, Table } from "../../parts/Table";
@@ -19,18 +20,12 @@ import { runsOf, type Session, sessionsPage } from "./queries";
 export default function Sessions() {
   const [view, setView] = useView();
   const navigate = useNavigate();
-  const found = useInfiniteQuery(sessionsPage(within(view.filter, view.time)));
+  const filter = within(view.filter, view.time);
+  const found = useInfiniteQuery(sessionsPage(filter));
   const pages = found.data?.pages;
   const rows = useMemo(() => pages?.flatMap((page) => page.sessions) ?? [], [pages]);
   const columns = useMemo(() => columnsOf(rows), [rows]);
-  const facets = useMemo(
-    () => [
-      countsOf("user", rows, (session) => [session.user_id]),
-      countsOf("agent", rows, (session) => session.agents),
-      countsOf("model", rows, (session) => session.models),
-    ],
-    [rows],
-  );
+  const facets = useQuery({ ...facetsOf("sessions", filter), enabled: !found.error });
   const preview = view.preview ? rows.find((session) => session.session_id === view.preview) : undefined;
   const show = (session: Session | undefined) => setView({ preview: session?.session_id }, { replace: true });
   const open = (session: Session) => void navigate({ to: "/runs", search: runsOfSession(session) as never });
@@ -44,10 +39,10 @@ export default function Sessions() {
       <FilterBar of="sessions" page="/sessions" error={found.error} placeholder="user:ada runs:>2 cost:>0.05" />
       <div className="columns">
         <Facets
-          facets={facets}
+          {...facetsIn(facets.data)}
           filter={view.filter ?? ""}
           set={(filter) => setView({ filter: filter || undefined })}
-          label="Facets of the sessions that are listed"
+          label="Facets of the sessions"
         />
         {found.error && rows.length === 0 ? (
           <div className="empty">

@@ -29,6 +29,7 @@ COLUMNS: Mapping[str, str] = {
     "of_model": "toString(if(response_model != '', response_model, request_model))",
     "of_tool": "toString(tool)",
     "of_service": "toString(service)",
+    "of_error": "toString(error_type)",
     "of_user": "user_id",
     "lasted": DURATION,
 }
