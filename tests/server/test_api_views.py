@@ -149,3 +149,34 @@ def test_the_cost_of_a_call_is_told_line_by_line(get: Get, otlp: Any, settle: An
     none = get(f"{otlp.trace_id(1)}/spans/{otlp.span_id(2)}/cost")
     assert (none["cost_usd"], none["source"], none["lines"], none["prices"]) == (None, "unpriced", [], "")
     assert get(f"{otlp.trace_id(1)}/spans/{otlp.span_id(3)}/cost") == (404, "NotFound")
+
+
+def test_a_page_of_a_transcript_folds_what_was_said_before_it_and_reads_no_content_but_its_own(
+    get: Get, otlp: Any, settle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from clew.observe.query import transcript
+
+    said = [message("user", f"question {number}") for number in range(6)]
+    settle(
+        otlp.traces(
+            *(otlp.span(number, 1, attributes=LLM | {"gen_ai.input.messages": json.dumps(said[:number])}) for number in range(1, 7)),
+            otlp.span(
+                7, 1, attributes={"gen_ai.tool.name": "find", "clew.span.kind": "tool", "gen_ai.tool.call.result": "found " + "x" * 300}
+            ),
+        )
+    )
+
+    def pages(size: int) -> list[tuple[int, list[str]]]:
+        found: list[tuple[int, list[str]]] = []
+        for offset in range(0, 7, size):
+            page = get(f"{otlp.trace_id(1)}/transcript", limit=size, offset=offset)
+            assert page["more"] == (offset + size < 7)
+            found += [(turn["folded"], [one["content"]["text"] for one in turn["said"]]) for turn in page["turns"]]
+        return found
+
+    whole = [(number, [f"question {number}"]) for number in range(6)]
+    assert pages(7)[:6] == pages(2)[:6] == whole
+    assert get(f"{otlp.trace_id(1)}/transcript", limit=1, offset=6)["turns"][0]["result"]["characters"] == 306
+    monkeypatch.setattr(transcript, "REMEMBERED", 0)
+    assert pages(2)[2] == (0, ["question 0", "question 1", "question 2"])
+    assert [one["content"] for one in get(f"{otlp.trace_id(1)}/messages", span=otlp.span_id(1))["messages"]] == ["question 0"]

@@ -86,7 +86,8 @@ def _of_spans(store: Store, text: str, values: int) -> Facets:
     for field, source in sources.items():
         assert source is not None
         rows = store.pairs(
-            f"SELECT toString({field}) AS value, sum(spans) AS n FROM {source.table} GROUP BY value ORDER BY n DESC, value", source.parameters
+            f"SELECT toString({field}) AS value, sum(spans) AS n FROM {source.table} GROUP BY value ORDER BY n DESC, value",
+            source.parameters,
         )
         total = sum(rows.values())
         found.append(_facet(field, rows.items(), values))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from clew.observe.query.traces import resolve, resolve_span
+from clew.observe.store.schema import select_messages
 from clew.observe.store.store import Store
 
 
@@ -33,9 +34,9 @@ class Messages:
     """Whether the list was cut at the limit."""
 
 
-_MESSAGES = """SELECT span_id, direction, position, role, content, parts FROM (
-    SELECT * FROM messages WHERE trace_id = {trace:String} AND ({span:String} = '' OR span_id = {span:String})
-) AS m
+_OF_RUN = "SELECT * FROM messages WHERE trace_id = {trace:String}"
+_OF_SPAN = select_messages("trace_id = {trace:String} AND span_id = {span:String}")
+_ORDERED = """SELECT span_id, direction, position, role, content, parts FROM ($messages) AS m
 LEFT ANY JOIN (
     SELECT span_id, start_ns FROM span_records FINAL
     WHERE trace_id = {trace:String} AND start_ns BETWEEN {first:UInt64} AND {last:UInt64}
@@ -54,5 +55,6 @@ def messages(store: Store, run_id: str, *, span_id: str | None = None, limit: in
     [(first, last)] = store.query(
         "SELECT min(first_ns), max(last_ns) FROM traces WHERE trace_id = {trace:String}", {"trace": trace_id}
     ).result_rows
-    rows = store.rows(_MESSAGES, {"trace": trace_id, "span": span, "first": first, "last": last, "offset": offset, "ask": limit + 1})
+    ordered = _ORDERED.replace("$messages", _OF_SPAN if span else _OF_RUN)
+    rows = store.rows(ordered, {"trace": trace_id, "span": span, "first": first, "last": last, "offset": offset, "ask": limit + 1})
     return Messages([Message(**row) for row in rows[:limit]], len(rows) > limit)

@@ -158,6 +158,7 @@ def parts(placement: Placement, *, redact: bool = False) -> dict[str, str]:
         "cost_source": pricing.COST_SOURCE,
         "may_cost": pricing.MAY_COST,
         "of_runs": "",
+        **_WHOLE,
         **rollups.parts(),
         "sketched_values": str(sketches.VALUES),
         "argument_hash": _first_hash(ARGUMENT_KEYS),
@@ -184,6 +185,28 @@ def select_runs(of_runs: str) -> str:
     """
     text = (resources.files("clew.observe.store") / "views" / "runs.sql").read_text()
     return Template(text.partition(" AS\n")[2]).substitute(of_runs=f"WHERE {of_runs}")
+
+
+_WHOLE = {"span_records": "span_records FINAL", "log_records": "log_records FINAL", "payloads": "payloads", "contents": "contents"}
+"""What the views of content read: all of it."""
+
+
+def select_messages(of_spans: str) -> str:
+    """What the view ``messages`` selects, of only some spans of one trace: no content of others is read.
+
+    :param of_spans: a condition on ``trace_id`` and ``span_id``, with the trace as the parameter ``trace``
+    """
+    of_one = {
+        "span_records": f"(SELECT * FROM span_records FINAL WHERE {of_spans})",
+        "log_records": f"(SELECT * FROM log_records FINAL WHERE {of_spans})",
+        "payloads": (
+            "(SELECT * FROM payloads WHERE trace_id = {trace:String} "
+            f"AND hash IN (SELECT arrayJoin(mapValues(contents)) FROM span_records WHERE {of_spans}))"
+        ),
+    }
+    views = resources.files("clew.observe.store") / "views"
+    contents, messages = ((views / f"{name}.sql").read_text().partition(" AS\n")[2] for name in ("contents", "messages"))
+    return Template(messages).substitute(of_one, contents=f"({Template(contents).substitute(of_one)})")
 
 
 def files(placement: Placement = ONE_SERVER, *, redact: bool = False) -> Iterator[File]:

@@ -32,7 +32,7 @@ FROM (
                     k -> extract(k, '^(llm\\.(?:input|output)_messages\\.\\d+\\.message\\.|gen_ai\\.(?:prompt|completion)\\.\\d+\\.)'),
                     arrayConcat(mapKeys(attributes), keys)
                 ))) AS prefixes
-            FROM span_records FINAL
+            FROM $span_records
         )
         ARRAY JOIN prefixes AS prefix
         LEFT ARRAY JOIN if(
@@ -41,7 +41,7 @@ FROM (
             arrayMap(k -> toString(k), arrayFilter(k -> startsWith(k, concat(prefix, 'contents.')) AND endsWith(k, '.message_content.text'), keys))
         ) AS key
     ) AS r
-    LEFT ANY JOIN payloads AS p ON r.trace_id = p.trace_id AND r.hash = p.hash
+    LEFT ANY JOIN $payloads AS p ON r.trace_id = p.trace_id AND r.hash = p.hash
 )
 GROUP BY trace_id, span_id, prefix, role
 UNION ALL
@@ -84,7 +84,7 @@ FROM (
             multiIf(key = 'gen_ai.system_instructions', 'system', key = 'gen_ai.output.messages', 'output', key = 'events', '', 'input') AS known,
             JSONExtractArrayRaw(value) AS list,
             arrayMap(m -> JSONExtractString(m, 'event.name'), list) AS events
-        FROM contents
+        FROM $contents
         WHERE key IN ('gen_ai.input.messages', 'gen_ai.output.messages', 'gen_ai.system_instructions', 'ai.prompt.messages', 'events')
         UNION ALL
         SELECT
@@ -93,12 +93,12 @@ FROM (
             '' AS known,
             arrayMap(a -> toJSONString(a), arrayFilter((a, e) -> match(e, '^gen_ai\\.(\\w+\\.message|choice)$$'), event_attributes, event_names)) AS list,
             arrayMap(e -> toString(e), arrayFilter(e -> match(e, '^gen_ai\\.(\\w+\\.message|choice)$$'), event_names)) AS events
-        FROM span_records FINAL
+        FROM $span_records
         UNION ALL
         SELECT trace_id, span_id, '' AS known, arrayMap(r -> r.4, records) AS list, arrayMap(r -> r.3, records) AS events
         FROM (
             SELECT trace_id, span_id, arraySort(groupArray((time_ns, ordinal, toString(event_name), body))) AS records
-            FROM log_records FINAL
+            FROM $log_records
             WHERE match(event_name, '^gen_ai\\.(\\w+\\.message|choice)$$')
             GROUP BY trace_id, span_id
         )
@@ -109,5 +109,5 @@ FROM (
 UNION ALL
 -- The answer as one text.
 SELECT trace_id, span_id, 'output' AS direction, toUInt32(0) AS position, 'assistant' AS role, value AS content, '' AS parts
-FROM contents
+FROM $contents
 WHERE key = 'ai.response.text'
