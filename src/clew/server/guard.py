@@ -26,6 +26,7 @@ RULES: tuple[Rule, ...] = (
     Rule("/healthz", ("GET", "HEAD"), None),
     Rule("/v1/", (), "ingest"),
     Rule("/api/v1/sql", ("POST",), "view"),
+    Rule("/api/v1/dashboards/preview", ("POST",), "view"),
     Rule("/api/v1/bundles", ("POST",), "ingest"),
     Rule("/", ("GET", "HEAD"), "view"),
     Rule("/", (), "admin"),

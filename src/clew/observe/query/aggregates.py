@@ -99,6 +99,8 @@ _TIMES = "count() AS spans, countIf(failed) AS errors, " + ", ".join(
 _SPENT = """countIf(is_call) AS model_calls, sumIf(c.input_tokens, is_call) AS input_tokens, sumIf(c.output_tokens, is_call) AS output_tokens,
     sumIf(ifNull(c.cost_usd, 0), is_call) AS partial_cost_usd, if(countIf(is_call AND isNull(c.cost_usd)) > 0, NULL, partial_cost_usd) AS cost_usd"""
 
+_NOT_SPENT = "0 AS model_calls, NULL AS input_tokens, NULL AS output_tokens, 0. AS partial_cost_usd, 0. AS cost_usd"
+
 
 def spans_that_match(condition: str, columns: Mapping[str, str], *, agents: bool) -> str:
     """The spans that match, each once, with these columns beside what figures need."""
@@ -110,26 +112,25 @@ def spans_that_match(condition: str, columns: Mapping[str, str], *, agents: bool
     )
 
 
-def aggregate(store: Store, text: str = "", *, by: str = "", bucket: str | None = None, limit: int = 20) -> Aggregates:
+def aggregate(
+    store: Store, text: str = "", *, by: str = "", bucket: str | None = None, limit: int = 20, with_calls: bool = True
+) -> Aggregates:
     """Figures over the spans that match the filter.
 
     :param by: one of KEYS, or ``@`` and the name of an attribute; '' for all together
     :param bucket: length of a bucket of time, such as ``1m``; None for no buckets
+    :param with_calls: False: model calls, tokens and cost are not looked for, and stay as if there were none
     :raises FilterError: the filter does not parse; points at the character
     :raises QueryError: ``by`` or ``bucket`` cannot be used
     """
     now = datetime.now(UTC)
     bucket_ns = _bucket(bucket)
-    source = _of_rollups(store, text, by, bucket_ns, now) or _of_spans(store, text, by, now)
+    source = _of_rollups(store, text, by, bucket_ns, now) or _of_spans(store, text, by, now, with_calls)
     given = dict(source.parameters)
     keep, order = "", "spans DESC, key"
     cut = False
     if bucket_ns is not None:
-        found = store.query(
-            f"SELECT {source.key} AS key FROM {source.table} GROUP BY key ORDER BY {source.spans} DESC, key LIMIT {{most:UInt64}}",
-            {**given, "most": limit + 1},
-        )
-        keys = [key for (key,) in found.result_rows]
+        keys = _most_frequent(store, source, limit + 1) if by else [""]
         cut = len(keys) > limit
         given |= {"keys": keys[:limit], "bucket": bucket_ns}
         keep, order = "WHERE key IN {keys:Array(String)}", "at, spans DESC, key"
@@ -152,17 +153,21 @@ class _Source(NamedTuple):
     parameters: dict[str, Any]
 
 
-def _of_spans(store: Store, text: str, by: str, now: datetime) -> _Source:
+def _most_frequent(store: Store, source: _Source, most: int) -> list[str]:
+    sql = f"SELECT {source.key} AS key FROM {source.table} GROUP BY key ORDER BY {source.spans} DESC, key LIMIT {{most:UInt64}}"
+    return [key for (key,) in store.query(sql, {**source.parameters, "most": most}).result_rows]
+
+
+def _of_spans(store: Store, text: str, by: str, now: datetime, with_calls: bool) -> _Source:
     condition = condition_of(store, text, now=now)
     given: dict[str, Any] = {**window(parse(text), now).parameters, **condition.parameters}
     spans = spans_that_match(condition.sql, {"key": _key(by, given)}, agents=by == "agent")
 
+    calls = f"LEFT ANY JOIN {_CALLS} AS c USING (trace_id, span_id)" if with_calls else ""
+
     def figures(keep: str, bucket_ns: int | None) -> str:
         at = "toInt64(intDiv(s.start_ns, {bucket:UInt64}) * {bucket:UInt64})" if bucket_ns is not None else "toInt64(0)"
-        return (
-            f"SELECT key, {at} AS at, {_TIMES}, {_SPENT} FROM {spans} AS s LEFT ANY JOIN {_CALLS} AS c USING (trace_id, span_id) {keep} "
-            "GROUP BY key, at"
-        )
+        return f"SELECT key, {at} AS at, {_TIMES}, {_SPENT if with_calls else _NOT_SPENT} FROM {spans} AS s {calls} {keep} GROUP BY key, at"
 
     return _Source(spans, "key", "count()", figures, given)
 

@@ -80,6 +80,8 @@ _KEYS: dict[str, tuple[str, str, str]] = {
     "model": ("model", "''", ""),
     "agent": ("agent", "''", ""),
     "provider": ("provider", "''", ""),
+    "persona": ("persona", "''", ""),
+    "workflow": ("workflow", "''", ""),
     "service": ("service", "''", ""),
     "run": ("trace_id", "any(run_name)", f"LEFT JOIN {_RUN}"),
     "session": ("if(session_id != '', session_id, trace_session)", "''", f"LEFT JOIN {_SESSION}"),
@@ -122,17 +124,26 @@ def costs(store: Store, *, by: str = "model", limit: int = 100, where: str = "")
     source = rolled(store, where, datetime.now(UTC), by=(by,) if by in LABELS else ()) if by in _ROLLED else None
     if source is not None:
         return _of_rollups(store, source, by, limit)
-    key, label, joined = _KEYS[by]
-    order = "key DESC" if by == "day" else "partial_cost_usd DESC, calls DESC, key"
     matching = calls_of(store, where) if where.strip() else Condition("1", {})
+    key, label, table = source_of(by, matching.sql)
+    order = "key DESC" if by == "day" else "partial_cost_usd DESC, calls DESC, key"
     total, *rows = store.rows(
-        f"SELECT {key} AS key, {label} AS label, {_FIGURES} FROM (SELECT * FROM model_calls WHERE {matching.sql}) AS model_calls {joined} "
+        f"SELECT {key} AS key, {label} AS label, {_FIGURES} FROM {table} "
         f"GROUP BY GROUPING SETS ((key), ()) ORDER BY grouping(key) DESC, {order} LIMIT {{limit:UInt64}} "
         "SETTINGS prefer_column_name_to_alias = 1",
         {**matching.parameters, "limit": limit + 2},
     )
     more = len(rows) > limit
     return Costs(by, [_cost(row) for row in rows[:limit]], replace(_cost(total), key="", label=""), prices(store), more)
+
+
+def source_of(by: str, where: str) -> tuple[str, str, str]:
+    """SQL of one of KEYS, of what to show beside it, and of the model calls that have it, for FROM.
+
+    :param where: a condition on the view model_calls
+    """
+    key, label, joined = _KEYS[by]
+    return key, label, f"(SELECT * FROM model_calls WHERE {where}) AS model_calls {joined}".rstrip()
 
 
 def _of_rollups(store: Store, rows: Rolled, by: str, limit: int) -> Costs:

@@ -8,6 +8,7 @@ import ipaddress
 import math
 import re
 import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -41,9 +42,21 @@ class Table:
     truncated: bool
 
 
-def sql(store: Store, query: str, *, max_rows: int = 100_000, timeout_s: float = 60.0) -> Table:
+def refused(query: str) -> Iterator[str]:
+    """Why a query is not let to the engine."""
+    bare = _QUOTED.sub(" ", query)
+    if (start := _START.match(bare)) and start[1].upper() not in READING:
+        yield f"{start[1].upper()} is refused: {ONLY_READING}"
+    if _OUTFILE.search(bare):
+        yield "INTO OUTFILE writes a file, which is refused here; redirect the output instead: clew sql --json QUERY > FILE"
+
+
+def sql(
+    store: Store, query: str, *, max_rows: int = 100_000, timeout_s: float = 60.0, parameters: Mapping[str, Any] | None = None
+) -> Table:
     """The result of one SELECT; the engine itself refuses anything that writes, and any access to files or the network.
 
+    :param parameters: values of places such as ``{name:Int64}`` in the query
     :raises QueryError: the engine's message, shortened to what the user can act on
     """
     limits = {
@@ -52,14 +65,11 @@ def sql(store: Store, query: str, *, max_rows: int = 100_000, timeout_s: float =
         "result_overflow_mode": "break",
         "max_memory_usage": MEMORY_BYTES,
     }
-    bare = _QUOTED.sub(" ", query)
-    if (start := _START.match(bare)) and start[1].upper() not in READING:
-        raise QueryError(f"{start[1].upper()} is refused: {ONLY_READING}")
-    if _OUTFILE.search(bare):
-        raise QueryError("INTO OUTFILE writes a file, which is refused here; redirect the output instead: clew sql --json QUERY > FILE")
+    for reason in refused(query):
+        raise QueryError(reason)
     try:
         with store.read_only(limits) as client:
-            result = client.query(query)
+            result = client.query(query, parameters=dict(parameters or {}))
     except StoreError as error:
         raise QueryError(_readable(str(error))) from None
     rows = [[_plain(value) for value in row] for row in result.result_rows[:max_rows]]

@@ -148,6 +148,39 @@ FROM (
 GROUP BY number, labels, slot"""
 
 
+def of_metric(metric: Metric, where: str, settled: str) -> str | None:
+    """The SELECT of the figures that ended spans give of one metric: (trace_id, start_ns, labels, value, slot); None when it is measured only.
+
+    :param where: a condition on span_records; :param settled: one on settled
+    """
+    rows = [row for row in metric.derived if row.take != "active"]
+    if not rows:
+        return None
+    of_cost = any(COST in row.attributes for row in rows) or any(COST_SOURCE in label.of for label in metric.labels)
+    of_calls = of_cost or any(row.kind in (MODEL_CALL, "llm") for row in rows)
+    has_usage = "(isNotNull(input_tokens) OR isNotNull(output_tokens))"
+    kinds = {row.kind for row in rows}
+    may = [f"kind IN ({', '.join(map(literal, sorted(kinds - {MODEL_CALL})))})"] if kinds - {MODEL_CALL} else []
+    may += [f"(kind = 'llm' OR {has_usage})"] if MODEL_CALL in kinds else []
+    if len(rows) == 1:
+        may = [" AND ".join([*may, *_conditions(rows[0])])]
+    spans = f"(SELECT * FROM span_records FINAL WHERE {where} AND end_ns > 0 AND ({' OR '.join(may)})) AS s"
+    if of_calls:
+        spans += f" LEFT JOIN (SELECT trace_id, span_id, shadowed FROM settled FINAL WHERE shadowed AND {settled}) AS verdicts USING (trace_id, span_id)"
+        spans = f"(SELECT *, NOT shadowed AND (kind = 'llm' OR {has_usage}) AS is_call FROM {spans})"
+    if of_cost:
+        spans = (
+            f"(SELECT *, {pricing.COST_USD} AS cost_usd, {pricing.COST_SOURCE} AS cost_source FROM (SELECT *, {pricing.charged()} AS charged_tokens, "
+            f"{pricing.usd_per_million()} AS usd_per_million, {pricing.computed_cost()} AS computed_cost_usd FROM {spans} AS s "
+            "LEFT JOIN (SELECT provider, request_model, response_model, flat, rules FROM prices FINAL) AS prices USING (provider, request_model, response_model)))"
+        )
+    figures = ", ".join([_figure(number, metric, row) for number, row in enumerate(rows)])
+    return (
+        "SELECT trace_id, start_ns, figure.2 AS labels, figure.3 AS value, figure.4 AS slot "
+        f"FROM (SELECT trace_id, start_ns, arrayJoin(arrayConcat({figures})) AS figure FROM {spans})"
+    )
+
+
 @cache
 def active() -> str:
     """The SELECT of what is open: (number of the derivation, labels, count)."""
