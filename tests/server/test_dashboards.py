@@ -42,7 +42,7 @@ def agent_run(otlp: Any, trace: int, minute: float, *, agent: str, model: str, c
     def times(at: int, seconds: int) -> dict[str, Any]:
         return {"startTimeUnixNano": str(start + at * otlp.SECOND), "endTimeUnixNano": str(start + (at + seconds) * otlp.SECOND)}
 
-    call = {"gen_ai.operation.name": "chat", "gen_ai.request.model": model, "gen_ai.provider.name": "nobody"}
+    call: dict[str, Any] = {"gen_ai.operation.name": "chat", "gen_ai.request.model": model, "gen_ai.provider.name": "nobody"}
     call |= {"gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 10} | ({} if cost is None else {"clew.cost.usd": cost})
     wrong = {"status": {"code": 2, "message": "no such file"}} if failed else {}
     return [
@@ -66,7 +66,8 @@ def some(otlp: Any) -> bytes:
         *agent_run(otlp, 2, 1, agent="coder", model="b", cost=None),
         *agent_run(otlp, 3, 70, agent="planner", model="a", cost=0.25, failed=True),
     ]
-    return otlp.lines(otlp.traces(*spans))
+    made: bytes = otlp.lines(otlp.traces(*spans))
+    return made
 
 
 def panel(answers: Any, name: str) -> Any:

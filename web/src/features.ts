@@ -19,6 +19,8 @@ export const PAGES: Page[] = [
   { path: "/errors", title: "Errors", key: "e", load: () => import("./features/errors/Errors") },
   { path: "/sessions", title: "Sessions", key: "s", load: () => import("./features/sessions/Sessions") },
   { path: "/search", title: "Search", key: "f", load: () => import("./features/search/Search") },
+  { path: "/dashboards", title: "Dashboards", key: "d", load: () => import("./features/dashboards/Dashboards") },
+  { path: "/dashboards/$name", title: "Dashboard", load: () => import("./features/dashboards/Dashboards") },
   { path: "/budgets", title: "Budgets", key: "b", load: () => import("./features/budgets/Budgets") },
   { path: "/system", title: "System", key: "y", load: () => import("./features/system/System") },
 ];

@@ -12,8 +12,20 @@ import { openField, partAt, term } from "./terms";
 
 type Choice = { text: string; insert: string; hint: string; goOn: boolean };
 
-/** The filter and the time range of a page, both in the URL. */
-export function FilterBar({ of, error, page, placeholder }: { of: Of; error?: Error | null; page: string; placeholder?: string }) {
+/** The filter and the time range of a page, both in the URL. `usual` is the range that holds while the URL has none. */
+export function FilterBar({
+  of,
+  error,
+  page,
+  placeholder,
+  usual = "",
+}: {
+  of: Of;
+  error?: Error | null;
+  page: string;
+  placeholder?: string;
+  usual?: string;
+}) {
   const [view, setView] = useView();
   return (
     <div className="filter-bar" role="search">
@@ -29,10 +41,10 @@ export function FilterBar({ of, error, page, placeholder }: { of: Of; error?: Er
       <select
         id="time-range"
         className="field"
-        value={view.time ?? ""}
+        value={view.time || usual}
         onChange={(event) => setView({ time: event.target.value || undefined })}
       >
-        {RANGES.map(([value, name]) => (
+        {RANGES.filter(([value]) => value || !usual).map(([value, name]) => (
           <option key={value} value={value}>
             {name}
           </option>
@@ -59,11 +71,14 @@ export function FilterField({
   value,
   onChange,
   placeholder,
+  live,
 }: {
   of: Of;
   value: string;
   onChange: (filter: string) => void;
   placeholder?: string;
+  /** Tells of every change, not only of what was entered: in a form. */
+  live?: boolean;
 }) {
   const [text, setText] = useState(value);
   const [caret, setCaret] = useState(0);
@@ -87,6 +102,7 @@ export function FilterField({
     const place = part.start + choice.insert.length;
     setText(next);
     setCaret(place);
+    if (live) onChange(next);
     setActive(-1);
     setOpen(choice.goOn);
     requestAnimationFrame(() => field.current?.setSelectionRange(place, place));
@@ -110,6 +126,7 @@ export function FilterField({
         value={text}
         onChange={(event) => {
           setText(event.target.value);
+          if (live) onChange(event.target.value);
           setCaret(event.target.selectionStart ?? event.target.value.length);
           setOpen(true);
           setActive(-1);

@@ -150,11 +150,13 @@ class Panel:
     limit: int = 10
     """Most rows, bars or lines."""
     thresholds: tuple[Threshold, ...] = ()
-    """Ascending."""
+    """Ascending. They hold for shares where the panel shows some, else for all its figures."""
     help: str = ""
     """What the figures mean, where the title does not say."""
     fill: str = ""
     """The command that records what it shows; '' is that of the dashboard."""
+    none: str = ""
+    """What it means that there is nothing, where that is good news."""
 
 
 @dataclass(frozen=True, slots=True)

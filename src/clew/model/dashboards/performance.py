@@ -27,6 +27,7 @@ PERFORMANCE: Final = Dashboard(
             width=12,
             thresholds=_SLOWER,
             help="Change of the p95 since the period before, of the same length; operations with at least 5 spans in both.",
+            none="No operation became slower, among those that can be compared.",
         ),
         Panel("by-kind", "p95 by kind of span", "line", Spans(("p95",), "", "kind"), width=6),
         Panel("models", "Models", "table", Spans(("calls", "p50", "p95", "error_rate"), "model:*", "model"), width=6, thresholds=FAILING),

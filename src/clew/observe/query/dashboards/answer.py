@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from clew.model.dashboards.panel import Unit
+from clew.model.dashboards.panel import Level, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ class Value:
     spark: list[float | None] = field(default_factory=list)
     """It over time."""
     filter: str | None = None
+    level: Level | None = None
+    """How bad it is, where that does not follow from the panel's thresholds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,16 +210,15 @@ def _shape_of_spend(panel: Panel, asked: Asked, found: Found) -> Answer:
         Value("Burn rate", "usd_per_hour", rate, unknown, hint=f"Over {hours:.1f} h. {_why(now)}".strip()),
         Value("This month so far", "usd", month.partial_cost_usd, unknown_month, hint=_why(month)),
         projected,
-        Value("Unpriced calls", "count", now.unpriced_calls, hint=_why(now) or "Every model that was called has a price.", filter=behind),
-        Value(
-            "Calls without usage",
-            "count",
-            now.calls - now.calls_with_usage,
-            hint=_why(now) or "Every call recorded its usage.",
-            filter=behind,
-        ),
+        _doubt("Unpriced calls", now.unpriced_calls, "Every model that was called has a price.", now, behind),
+        _doubt("Calls without usage", now.calls - now.calls_with_usage, "Every call recorded its usage.", now, behind),
     ]
     return replace(made, values=values)
+
+
+def _doubt(title: str, calls: int, none: str, of: costs.Cost, filter: str) -> Value:
+    """Calls whose cost is not known."""
+    return Value(title, "count", calls, hint=_why(of) if calls else none, filter=filter, level="warning" if calls else None)
 
 
 def _mistakes_of_spend(panel: Panel) -> Iterable[str]:
