@@ -158,6 +158,8 @@ def _lines(panel: Panel, asked: Asked, answer: Aggregates, made: Answer) -> Answ
     by_key: dict[str, dict[int, Figures]] = {}
     for row in answer.rows:
         by_key.setdefault(row.key, {})[row.start_ns or 0] = row
+    if set(question.figures) <= OF_CALLS:
+        by_key = {key: rows for key, rows in by_key.items() if any(row.model_calls for row in rows.values())}
     totals = {key: OF[question.figures[0]](summed(list(rows.values())), 1.0) or 0 for key, rows in by_key.items()}
     ranked = sorted(by_key, key=lambda key: (-totals[key], key))
     series = []
