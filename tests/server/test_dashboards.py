@@ -221,6 +221,14 @@ def measured(otlp: Any, name: str, kind: str, value: float, **labels: str) -> An
     return {"resourceMetrics": [{"resource": resource, "scopeMetrics": [{"scope": {"name": "clew"}, "metrics": [metric]}]}]}
 
 
+def test_failures_say_where_since_when_and_whom_they_befell(ask: Ask, store: Any, otlp: Any) -> None:
+    otlp.take(store, some(otlp))
+    failed_ns = otlp.START + (70 * 60 + 2) * otlp.SECOND
+    [row] = panel(ask("GET", "dashboards/errors/answers", time=PERIOD), "alike")["rows"]
+    assert row["cells"] == ["OSError", "search", "no such file", 1, 1, failed_ns, failed_ns, "planner"]
+    assert ask("GET", "spans/count", filter=row["filter"])["count"] == 1
+
+
 def test_budgets_are_those_of_the_ledger(ask: Ask, store: Any) -> None:
     folder: Path = store.data_dir
     (folder / "budgets.toml").write_text('[[budget]]\nname = "daily"\nusd = 5\nwindow = "day"\n')

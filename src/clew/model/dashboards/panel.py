@@ -150,7 +150,9 @@ class Panel:
     limit: int = 10
     """Most rows, bars or lines."""
     thresholds: tuple[Threshold, ...] = ()
-    """Ascending. They hold for shares where the panel shows some, else for all its figures."""
+    """Ascending. They hold for shares where the panel shows some, else for figures in the unit of the first."""
+    per_hour: bool = False
+    """The thresholds are of one hour: over a longer period they grow with it."""
     help: str = ""
     """What the figures mean, where the title does not say."""
     fill: str = ""

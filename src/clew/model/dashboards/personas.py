@@ -22,6 +22,7 @@ OVERVIEW: Final = Dashboard(
             MetricOf("hypertool_persona_tokens_used_total", ("total",), ("persona",)),
             width=6,
             thresholds=(Threshold("warning", 1500), Threshold("error", 1800)),
+            per_hour=True,
         ),
         Panel(
             "budget",
@@ -39,6 +40,7 @@ OVERVIEW: Final = Dashboard(
             MetricOf(_SWITCHES, ("total",), ("from_persona", "to_persona", "chatmode")),
             width=6,
             thresholds=(Threshold("warning", 5), Threshold("error", 10)),
+            per_hour=True,
         ),
         Panel("budgets", "Budgets of personas", "gauge", Budgets("persona"), width=6),
     ),

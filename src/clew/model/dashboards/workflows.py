@@ -34,6 +34,7 @@ PERFORMANCE: Final = Dashboard(
             MetricOf(_GATE, ("total",), ("workflow", "stage"), {"result": "failed"}),
             width=4,
             thresholds=(Threshold("warning", 1), Threshold("error", 5)),
+            per_hour=True,
             none="No gate failed.",
         ),
         Panel("stages", "Duration of stages", "line", MetricOf(_STAGE, ("p50", "p95")), width=6, thresholds=_SLOW),

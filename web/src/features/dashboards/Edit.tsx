@@ -69,6 +69,7 @@ export function EditDialog({
     help: "",
     fill: "",
     none: "",
+    per_hour: false,
     limit: 10,
     ...panel,
     id: panel?.id ?? "preview",

@@ -107,7 +107,7 @@ export function Stats({ panel, answer, go }: Shown) {
           <div key={one.title}>
             <dt>{one.title}</dt>
             <dd>
-              <Toned of={one.level ?? tone(panel, one.value, one.unit, units)}>
+              <Toned of={one.level ?? tone(panel, answer, one.value, one.unit, units)}>
                 <Figure
                   unknown={one.is_partial || one.value === null}
                   estimated={one.is_estimated}
@@ -143,7 +143,7 @@ export function Bars({ panel, answer, go }: Shown) {
     <ul className="bars">
       {answer.rows.map((row, place) => {
         const value = row.cells[1];
-        const level = tone(panel, value, unit, [unit]);
+        const level = tone(panel, answer, value, unit, [unit]);
         return (
           <li key={`${String(row.cells[0])}${place}`}>
             <Behind filter={row.filter} go={go} page={row.page}>
@@ -195,7 +195,7 @@ export function Rows({ panel, answer, go }: Shown) {
                     ) : unit === "time" && typeof cell === "number" ? (
                       <When ns={cell} />
                     ) : isFigure ? (
-                      <Toned of={tone(panel, cell, unit, units)}>
+                      <Toned of={tone(panel, answer, cell, unit, units)}>
                         <Figure
                           unknown={partial || cell === null}
                           hint={[partial ? row.hint : "", answer.provenance].filter(Boolean).join("\n")}

@@ -1,7 +1,7 @@
 /** How figures of panels are written, and when they are good or bad. */
 
 import { ago, bytes, count, duration, line, percent, short, UNKNOWN, usd } from "../../format";
-import type { Panel } from "./queries";
+import type { Answer, Panel } from "./queries";
 
 export function written(value: unknown, unit: string): string {
   if (value === null || value === undefined) return UNKNOWN;
@@ -34,13 +34,19 @@ export function written(value: unknown, unit: string): string {
 
 export type Tone = "" | "ok" | "warning" | "error";
 
-/** The level of a figure. Thresholds hold for shares where the panel shows some, else for all its figures. */
-export function tone(panel: Panel, value: unknown, unit: string, units: string[]): Tone {
+/** The level of a figure. Thresholds hold for shares where the panel shows some, else for figures in the unit of the first. */
+export function tone(panel: Panel, answer: Answer, value: unknown, unit: string, units: string[]): Tone {
   if (typeof value !== "number" || panel.thresholds.length === 0) return "";
-  if (unit !== "share" && units.includes("share")) return "";
+  if (unit !== (units.includes("share") ? "share" : units.find((one) => one !== ""))) return "";
   let found: Tone = "";
-  for (const one of panel.thresholds) if (one.at === null || one.at === undefined || value >= one.at) found = one.level;
+  for (const one of panel.thresholds)
+    if (one.at === null || one.at === undefined || value >= one.at * scale(panel, answer)) found = one.level;
   return found;
+}
+
+/** What thresholds of one hour are multiplied with. */
+export function scale(panel: Panel, answer: Answer): number {
+  return panel.per_hour ? Math.max(1, (answer.times.length * (answer.bucket_ns ?? 0)) / 3600e9) : 1;
 }
 
 /** Colours of lines, in their order; the ninth begins anew. */

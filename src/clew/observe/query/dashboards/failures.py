@@ -12,7 +12,7 @@ from clew.observe.query.dashboards.answer import Answer, Column, Row
 from clew.observe.query.dashboards.asking import Asked, Found, Kind, Need, joined, term
 from clew.observe.query.filter import parse
 from clew.observe.query.search import condition_of
-from clew.observe.query.window import SPANS_WITHIN, window
+from clew.observe.query.window import SPANS_WITHIN, TRACES_WITHIN, window
 from clew.observe.store.store import Store
 
 MOST: Final = 200
@@ -24,11 +24,14 @@ def ask(store: Store, filter: str) -> list[dict[str, Any]]:
     """Failed spans by type of the error and name, with the message of the newest."""
     now = datetime.now(UTC)
     condition = condition_of(store, joined(filter, "status:error"), now=now)
-    own = "multiIf(agent != '', toString(agent), kind = 'agent', toString(name), '')"
+    of_agent = "multiIf(s.agent != '', toString(s.agent), s.kind = 'agent', toString(s.name), toString(a.above))"
+    above = f"(SELECT trace_id, span_id, agent AS above FROM settled FINAL WHERE agent != '' AND {TRACES_WITHIN})"
     return store.rows(
         "SELECT toString(error_type) AS type, toString(name) AS place, count() AS spans, uniqExact(trace_id) AS runs, min(start_ns) AS first, "
-        f"max(start_ns) AS last, arraySort(groupUniqArrayIf({AGENTS + 1})({own}, {own} != '')) AS agents, argMax(status_message, start_ns) AS said "
-        f"FROM span_records FINAL WHERE {SPANS_WITHIN} AND {condition.sql} GROUP BY type, place ORDER BY spans DESC, last DESC LIMIT {MOST + 1}",
+        f"max(start_ns) AS last, arraySort(groupUniqArrayIf({AGENTS + 1})({of_agent}, {of_agent} != '')) AS agents, "
+        "argMax(status_message, start_ns) AS said "
+        f"FROM (SELECT * FROM span_records FINAL WHERE {SPANS_WITHIN} AND {condition.sql}) AS s LEFT ANY JOIN {above} AS a USING (trace_id, span_id) "
+        f"GROUP BY type, place ORDER BY spans DESC, last DESC LIMIT {MOST + 1}",
         {**window(parse(filter), now).parameters, **condition.parameters},
     )
 

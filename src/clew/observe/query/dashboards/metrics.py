@@ -156,6 +156,8 @@ def _bucket_name(metric: Metric, slot: int) -> str:
     unit = {"s": " s", "token": " tokens"}.get(metric.unit, "")
     if slot >= len(metric.buckets):
         return f"> {metric.buckets[-1]:g}{unit}"
+    if not unit and (metric.buckets[slot] == 0 or (slot and metric.buckets[slot] - metric.buckets[slot - 1] == 1)):
+        return f"{metric.buckets[slot]:g}"  # of what is counted: the bucket holds one number
     return f"≤ {metric.buckets[slot]:g}{unit}"
 
 
