@@ -244,22 +244,85 @@ def test_options_of_any_shape_are_taken(get: Get, store: Any, otlp: Any, options
 def test_a_graph_says_who_called_delegated_and_messaged(get: Get, store: Any, otlp: Any) -> None:
     otlp.take(store, otlp.lines(otlp.traces(*team(otlp))))
     answer = get(f"runs/{otlp.trace_id(1)}/agents")
-    edges = {(edge["source"], edge["relation"], edge["target"]): edge["weight"] for edge in answer["edges"]}
-    assert edges == {
-        ("director", "called", "coder"): {"calls": 1, "errors": 0, "cost_usd": 0.5, "partial_cost_usd": 0.5},
-        ("director", "delegated", "tester"): {"calls": 1, "errors": 1, "cost_usd": 0.0, "partial_cost_usd": 0.0},
-        ("director", "messaged", "coder"): {"calls": 1, "errors": 0, "cost_usd": 0.0, "partial_cost_usd": 0.0},
+    second = otlp.SECOND
+    timed = {"p50_ns": second, "p95_ns": second, "p99_ns": second}
+    unspent = {"input_tokens": None, "output_tokens": None, "cost_usd": 0.0, "partial_cost_usd": 0.0}
+    free = timed | unspent | {"calls": 1, "errors": 0, "model_calls": 0, "calls_with_usage": 0, "unpriced_models": []}
+    paid = free | {"model_calls": 1, "calls_with_usage": 1, "input_tokens": 10, "cost_usd": 0.5, "partial_cost_usd": 0.5}
+    assert {(edge["source"], edge["relation"], edge["target"]): edge["weight"] for edge in answer["edges"]} == {
+        ("director", "called", "coder"): paid,
+        ("director", "delegated", "tester"): free | {"errors": 1},
+        ("director", "messaged", "coder"): free,
     }
-    assert {node["agent"]: (node["weight"]["calls"], node["model_calls"]) for node in answer["agents"]} == {
-        "coder": (1, 1),
-        "director": (1, 0),
-        "tester": (1, 0),
+    nodes = {node["name"]: node for node in answer["nodes"]}
+    assert (nodes["coder"]["weight"], nodes["director"]["weight"], nodes["tester"]["weight"]) == (paid, free, free | {"errors": 1})
+    assert {name: (node["kind"], node["spans"], node["failed_spans"], node["runs"]) for name, node in nodes.items()} == {
+        "coder": ("agent", 4, 0, 1),
+        "director": ("agent", 3, 0, 1),
+        "tester": ("agent", 2, 1, 1),
     }
+    assert (sum(nodes["tester"]["starts"]), sum(nodes["tester"]["failed_starts"]), len(nodes["tester"]["starts"])) == (1, 1, 24)
+    assert nodes["coder"]["last_ns"] == otlp.START + 8 * second
+    assert (answer["from_ns"], answer["to_ns"]) == (otlp.START + second, otlp.START + 9 * second)
     otlp.take(store, otlp.lines(otlp.traces(*team(otlp, trace=2))))
     both = get("agents")
     assert (both["runs"], {edge["weight"]["calls"] for edge in both["edges"]}) == (2, {2})
     assert get("agents", filter="run:*2")["runs"] == 1
-    assert get("agents", filter="agent:nobody") == {"agents": [], "edges": [], "runs": 0, "more": False}
+    assert get("agents", filter="agent:nobody") == {"nodes": [], "edges": [], "runs": 0, "more": False, "from_ns": None, "to_ns": None}
+
+
+def test_a_graph_names_the_calls_behind_its_figures(get: Get, store: Any, otlp: Any) -> None:
+    """Of one run in the order of time; of many the newest ten first."""
+    for trace in range(1, 13):
+        otlp.take(store, otlp.lines(otlp.traces(*team(otlp, trace=trace))))
+    of_one, of_all = ({edge["relation"]: edge for edge in get(path)["edges"]} for path in (f"runs/{otlp.trace_id(1)}/agents", "agents"))
+    [failed] = of_one["delegated"]["listed"]
+    assert failed == {
+        "run_id": otlp.trace_id(1),
+        "span_id": otlp.span_id(5),
+        "start_ns": otlp.START + 5 * otlp.SECOND,
+        "duration_ns": otlp.SECOND,
+        "failed": True,
+    }
+    assert [call["span_id"] for call in of_one["messaged"]["listed"]] == [otlp.span_id(6)]
+    assert (of_all["called"]["weight"]["calls"], len(of_all["called"]["listed"])) == (12, 10)
+    starts = [call["start_ns"] for call in of_all["called"]["listed"]]
+    assert starts == sorted(starts, reverse=True)
+
+
+def test_tools_and_models_are_in_a_graph_on_request(get: Get, store: Any, otlp: Any) -> None:
+    tool = {"clew.span.kind": "tool", "gen_ai.tool.name": "search"}
+    used = [
+        otlp.span(20, 1, 2, attributes=tool),
+        otlp.span(21, 1, 2, attributes=tool, status={"code": 2}),
+        otlp.span(22, 1, attributes=tool),
+    ]
+    unpriced = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "own", "gen_ai.usage.input_tokens": 5}
+    otlp.take(store, otlp.lines(otlp.traces(*team(otlp), *used, otlp.span(23, 1, 2, attributes=unpriced))))
+    assert {node["kind"] for node in get("agents")["nodes"]} == {"agent"}
+    assert {node["kind"] for node in get("agents", **{"with": "tool"})["nodes"]} == {"agent", "tool"}
+    answer = get("agents", **{"with": ["tool", "model"]})
+    nodes = {(node["kind"], node["name"]): node for node in answer["nodes"]}
+    edges = {(edge["source"], edge["relation"], edge["target"]): edge["weight"] for edge in answer["edges"]}
+    assert (nodes["tool", "search"]["weight"]["calls"], nodes["tool", "search"]["weight"]["errors"]) == (2, 1)  # that of no agent is not in
+    assert edges["coder", "used", "search"]["calls"] == 2
+    assert (edges["coder", "asked", "m"]["cost_usd"], nodes["model", "m"]["weight"]["cost_usd"]) == (0.5, 0.5)
+    assert nodes["model", "own"]["weight"]["unpriced_models"] == nodes["agent", "coder"]["weight"]["unpriced_models"] == ["own"]
+    assert (edges["coder", "asked", "own"]["cost_usd"], nodes["agent", "coder"]["weight"]["partial_cost_usd"]) == (None, 0.5)
+    assert "'tool' or 'model'" in get("agents", 400, **{"with": "git"})["message"]
+
+
+def test_a_graph_of_many_runs_says_when_it_is_cut(get: Get, store: Any, otlp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clew.observe.query import agent_graph
+
+    for trace in (1, 2, 3):
+        otlp.take(store, otlp.lines(otlp.traces(*team(otlp, trace=trace))))
+    assert (get("agents", limit=2)["runs"], get("agents", limit=2)["more"], get("agents")["more"]) == (2, True, False)
+    monkeypatch.setattr(agent_graph, "MOST_SPANS", 20)
+    assert (get("agents")["runs"], get("agents")["more"]) == (2, True)
+    monkeypatch.setattr(agent_graph, "MOST_NODES", 2)
+    cut = get("agents")
+    assert ([node["name"] for node in cut["nodes"]], {edge["target"] for edge in cut["edges"]}) == (["coder", "director"], {"coder"})
 
 
 def test_a_graph_of_spans_in_circles_ends(get: Get, store: Any, otlp: Any) -> None:
@@ -268,7 +331,28 @@ def test_a_graph_of_spans_in_circles_ends(get: Get, store: Any, otlp: Any) -> No
         store,
         otlp.lines(otlp.traces(otlp.span(1, 1, 2, attributes=a), otlp.span(2, 1, 1, attributes=b), otlp.span(3, 1, 4), otlp.span(4, 1, 3))),
     )
-    assert [node["agent"] for node in get("runs/last/agents")["agents"]] == ["a", "b"]
+    assert [node["name"] for node in get("runs/last/agents")["nodes"]] == ["a", "b"]
+
+
+def test_a_profile_of_an_agent_has_its_operations_decisions_and_runs(get: Get, store: Any, otlp: Any) -> None:
+    otlp.take(store, otlp.lines(otlp.traces(*team(otlp)), otlp.traces(*team(otlp, trace=2, choice="c.py"))))
+    answer = get("agents/profile", agent="coder")
+    assert [(one["kind"], one["name"], one["count"], one["errors"]) for one in answer["operations"]] == [
+        ("decision", "pick", 4, 0),
+        ("agent", "code", 2, 0),
+        ("llm", "ask", 2, 0),
+    ]
+    picks = answer["operations"][0]
+    assert (picks["p50_ns"], picks["p99_ns"], picks["last_span_id"]) == (otlp.SECOND, otlp.SECOND, otlp.span_id(8))
+    assert picks["per_second"] == pytest.approx(4 / 6)  # from the first span's start, at 2 s, to the last one's, at 8 s
+    assert (answer["from_ns"], answer["to_ns"]) == (otlp.START + 2 * otlp.SECOND, otlp.START + 8 * otlp.SECOND)
+    assert ([one["choice"] for one in answer["decisions"]].count("c.py"), answer["decided"]) == (1, 4)
+    assert {one["reason"] for one in answer["decisions"]} == {"because a.py", "because b.py", "because c.py"}
+    assert [run["run_id"] for run in answer["runs"]] == [otlp.trace_id(1), otlp.trace_id(2)]
+    assert get("agents/profile", agent="coder", filter="run:*2 OR run:none")["operations"][0]["count"] == 2
+    assert get("agents/profile", agent="coder", limit=1)["more"] is True
+    nobody = get("agents/profile", agent='no "body" \\ ' + "x" * 5000)
+    assert (nobody["operations"], nobody["runs"], nobody["from_ns"]) == ([], [], None)
 
 
 def test_a_diff_sets_steps_and_decisions_side_by_side(get: Get, store: Any, otlp: Any) -> None:

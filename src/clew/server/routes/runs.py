@@ -20,7 +20,7 @@ from clew.observe.query import (
     traces,
     transcript,
 )
-from clew.server.parameters import After, Filter, Limit, RunId, SpanId
+from clew.server.parameters import After, Filter, Leaves, Limit, RunId, SpanId
 from clew.server.served import Asking
 
 router = APIRouter(prefix="/api/v1/runs")
@@ -116,9 +116,9 @@ async def one_agent_trace(asking: Asking, run_id: RunId) -> Response:
 
 
 @router.get("/{run_id}/agents", response_model=agent_graph.AgentGraph)
-async def agents_of_run(asking: Asking, run_id: RunId) -> Response:
+async def agents_of_run(asking: Asking, run_id: RunId, with_: Leaves = None) -> Response:
     """The agents of the run, and who called, delegated to or messaged whom."""
-    return await asking.reply(agent_graph.of_run, run_id)
+    return await asking.reply(agent_graph.of_run, run_id, leaves=with_ or ())
 
 
 @router.get("/{run_id}/diff/{other_id}", response_model=diff.Diff)
