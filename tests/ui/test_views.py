@@ -166,7 +166,7 @@ def test_tree_timeline_and_logs_show_the_same_run(open_page: Open) -> None:
     expect(page.get_by_role("group", name="Timeline")).to_be_visible()
     page.keyboard.press("j")
     expect(page).to_have_url(re.compile("span="))
-    page.keyboard.press("6")
+    page.keyboard.press("7")
     expect(page.get_by_text("This run wrote no log records")).to_be_visible()
 
 

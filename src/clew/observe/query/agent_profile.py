@@ -34,7 +34,7 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class AgentDecision:
     """A decision of the agent."""
 
     run_id: str
@@ -54,7 +54,7 @@ class AgentProfile:
     agent: str
     operations: list[Operation]
     """That with the most spans first, at most MOST_OPERATIONS."""
-    decisions: list[Choice]
+    decisions: list[AgentDecision]
     """Newest first, at most MOST_DECISIONS."""
     decided: int
     """Decisions in all."""
@@ -80,7 +80,7 @@ FROM ({_OWN}) AS span_records GROUP BY of_kind, of_name ORDER BY spans DESC, of_
 _DECISIONS = f"""SELECT trace_id AS run_id, span_id, question, choice, reason, confidence, start_ns, status = 'error' AS has_failed, count() OVER () AS decided
 FROM decisions WHERE {_RUNS} AND agent = {{agent:String}} ORDER BY start_ns DESC, span_id LIMIT {{most:UInt64}}"""
 _COLUMNS = tuple(field.name for field in fields(Operation) if field.name != "per_second")
-_CHOICE = tuple(field.name for field in fields(Choice) if field.name != "failed")
+_DECISION = tuple(field.name for field in fields(AgentDecision) if field.name != "failed")
 
 
 def profile(store: Store, agent: str, text: str = "", *, limit: int = 100) -> AgentProfile:
@@ -105,7 +105,7 @@ def profile(store: Store, agent: str, text: str = "", *, limit: int = 100) -> Ag
     return AgentProfile(
         agent,
         operations,
-        [Choice(failed=bool(row["has_failed"]), **{name: row[name] for name in _CHOICE}) for row in decided],
+        [AgentDecision(failed=bool(row["has_failed"]), **{name: row[name] for name in _DECISION}) for row in decided],
         decided[0]["decided"] if decided else 0,
         runs.runs_of(store, ids),
         more or len(rows) > MOST_OPERATIONS,

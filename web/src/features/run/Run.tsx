@@ -12,6 +12,7 @@ import { CutNote } from "../../parts/Empty";
 import { announce, copy, HUES, Id, outcome, Tokens, TotalCost, When } from "../../parts/Figures";
 import { Tabs } from "../../parts/Tabs";
 import { Decisions } from "./Decisions";
+import { Graph } from "./Graph";
 import { Logs } from "./Logs";
 import { Minimap } from "./Minimap";
 import { structureOf } from "./queries";
@@ -29,6 +30,7 @@ const TABS = [
   { id: "timeline", title: "Timeline" },
   { id: "transcript", title: "Transcript" },
   { id: "decisions", title: "Decisions" },
+  { id: "graph", title: "Graph" },
   { id: "logs", title: "Logs" },
 ];
 
@@ -180,6 +182,7 @@ function Shown({ trace }: { trace: Trace }) {
           {tab === "timeline" && <Timeline trace={trace} zoom={zoom} setZoom={setZoom} selected={selected} select={select} />}
           {tab === "transcript" && <Transcript trace={trace} selected={selected} select={select} />}
           {tab === "decisions" && <Decisions trace={trace} selected={selected} select={select} />}
+          {tab === "graph" && <Graph trace={trace} selected={selected} select={select} />}
           {tab === "logs" && <Logs trace={trace} select={select} />}
         </div>
         {selected >= 0 && (

@@ -1,4 +1,4 @@
-import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
+import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { answer, api, type Schemas } from "../../api/client";
 
 export type Detail = Schemas["SpanDetail"];
@@ -67,6 +67,14 @@ export const agentTraceOf = (runId: string) =>
   queryOptions({
     queryKey: ["run", runId, "agent-trace"],
     queryFn: ({ signal }) => answer(api.GET("/api/v1/runs/{run_id}/agent-trace", { params: { path: { run_id: runId } }, signal })),
+  });
+
+export const graphOf = (runId: string, leaves: ("tool" | "model")[]) =>
+  queryOptions({
+    queryKey: ["run", runId, "graph", leaves],
+    queryFn: ({ signal }) =>
+      answer(api.GET("/api/v1/runs/{run_id}/agents", { params: { path: { run_id: runId }, query: { with: leaves } }, signal })),
+    placeholderData: keepPreviousData,
   });
 
 export const logsOf = (runId: string, span?: string) =>
