@@ -166,7 +166,9 @@ def _refuse(found: Iterator[str]) -> None:
 
 def _told(error: ValidationError, given: dict[str, Any]) -> Iterator[str]:
     """Each mistake with its place; of a question only what is said of its own kind."""
-    kinds = {kind.__name__: next(field.default for field in dataclasses.fields(kind) if field.name == "of") for kind in get_args(Question)}
+    kinds = {
+        kind.__name__: str(next(field.default for field in dataclasses.fields(kind) if field.name == "of")) for kind in get_args(Question)
+    }
     for one in error.errors(include_url=False):
         place = one["loc"]
         named = next((part for part in place if part in kinds), None)
