@@ -11,7 +11,7 @@ from clew.observe.query import runs
 from clew.observe.query.traces import resolve
 from clew.observe.store.store import Store
 
-MOST_SPANS = 200_000
+MOST_SPANS = 100_000
 """Of many runs as many of the newest are in as have so many spans together; of a run with more, the earliest are."""
 MOST_NODES = 1_000
 SHAPE = 24

@@ -101,7 +101,7 @@ function useFresh() {
   const refresh = () => {
     timer.current ??= setTimeout(() => {
       timer.current = undefined;
-      void queries.invalidateQueries({ queryKey: ["agents", "graph"] });
+      void queries.invalidateQueries({ queryKey: ["agents", "graph"] }, { cancelRefetch: false });
     }, REFRESH_MS);
   };
   useEffect(() => () => clearTimeout(timer.current), []);

@@ -46,7 +46,7 @@ export function Graph({ trace, selected, select }: { trace: Trace; selected: num
     <div className="run-graph">
       <GraphBar />
       {all.more && (
-        <CutNote>Not all of the run is in this graph: only its first 200,000 spans, and its 1,000 nodes with the most calls.</CutNote>
+        <CutNote>Not all of the run is in this graph: only its first 100,000 spans, and its 1,000 nodes with the most calls.</CutNote>
       )}
       <DrawnNote of={all} hiddenNodes={part.hiddenNodes} hiddenEdges={part.hiddenEdges} />
       <Picture of={part} by={by} selected={key} select={choose} order={numbers} label="Agents of the run" />
