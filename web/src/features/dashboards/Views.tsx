@@ -128,12 +128,18 @@ export function Stats({ panel, answer, go }: Shown) {
                 </small>
               )}
             </dd>
-            {one.spark.length > 1 && <Spark values={one.spark.map((value) => value ?? 0)} label={`${one.title} over the period`} />}
+            {one.spark.length > 1 && <Spark values={heights(one.spark)} label={`${one.title} over the period`} />}
           </div>
         );
       })}
     </dl>
   );
+}
+
+/** Figures of any size, as heights that can be told apart. */
+function heights(values: (number | null)[]): number[] {
+  const most = Math.max(...values.map((value) => value ?? 0)) || 1;
+  return values.map((value) => (100 * (value ?? 0)) / most);
 }
 
 export function Bars({ panel, answer, go }: Shown) {
