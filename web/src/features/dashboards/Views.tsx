@@ -127,8 +127,8 @@ export function Stats({ panel, answer, go }: Shown) {
                   {change === null || Math.abs(change) < 0.005 ? "as before" : `${change > 0 ? "+" : "−"}${percent(Math.abs(change))}`}
                 </small>
               )}
+              {one.spark.length > 1 && <Spark values={heights(one.spark)} label={`${one.title} over the period`} />}
             </dd>
-            {one.spark.length > 1 && <Spark values={heights(one.spark)} label={`${one.title} over the period`} />}
           </div>
         );
       })}
