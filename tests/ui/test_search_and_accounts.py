@@ -165,6 +165,10 @@ def test_budgets_say_how_to_make_one_and_then_how_they_stand(open_page: Open, se
         page.keyboard.press("Escape")
         expect(page.get_by_role("complementary", name="Selected")).to_have_count(0)
         assert ui.serious(page) == []
+        page.goto(page.url.split("/budgets")[0] + "/now")
+        section = page.get_by_role("region", name="Budgets")
+        expect(section.get_by_role("listitem").filter(has_text="daily")).to_contain_text("$0 of $5.00")
+        assert ui.serious(page) == []
     finally:
         file.unlink()
 

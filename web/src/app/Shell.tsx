@@ -2,6 +2,7 @@ import "./shell.css";
 import { Link, Outlet, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { HOME, PAGES } from "../features";
+import { Dialog } from "./Dialog";
 import { Help } from "./Help";
 import { useKeys } from "./keys";
 import { Palette } from "./Palette";
@@ -13,7 +14,7 @@ const NAVIGATION = PAGES.filter((page) => page.key);
 
 /** What stands around every page: navigation, palette, help, tips. */
 export function Shell() {
-  const [open, setOpen] = useState<"palette" | "help" | null>(null);
+  const [open, setOpen] = useState<"palette" | "help" | "more" | null>(null);
   const navigate = useNavigate();
   const shared = useShared();
   const theme = useTheme();
@@ -42,12 +43,17 @@ export function Shell() {
         </Link>
         <ul>
           {NAVIGATION.map((page) => (
-            <li key={page.path}>
+            <li key={page.path} className={page.onPhone ? undefined : "rail-wide"}>
               <Link to={page.path} search={shared as never} activeProps={{ "aria-current": "page" }}>
                 {page.title}
               </Link>
             </li>
           ))}
+          <li className="rail-more">
+            <button type="button" aria-haspopup="dialog" onClick={() => setOpen("more")}>
+              More
+            </button>
+          </li>
         </ul>
         <div className="rail-foot">
           <button type="button" onClick={() => setOpen("palette")} data-hint="Command palette">
@@ -65,6 +71,29 @@ export function Shell() {
         <Outlet />
       </div>
       {open === "palette" && <Palette close={() => setOpen(null)} />}
+      {open === "more" && (
+        <Dialog title="All pages" close={() => setOpen(null)} className="more">
+          <ul>
+            {NAVIGATION.map((page) => (
+              <li key={page.path}>
+                <Link to={page.path} search={shared as never} activeProps={{ "aria-current": "page" }} onClick={() => setOpen(null)}>
+                  {page.title}
+                </Link>
+              </li>
+            ))}
+            <li>
+              <button type="button" onClick={() => setOpen("palette")}>
+                Commands
+              </button>
+            </li>
+            <li>
+              <button type="button" onClick={switchTheme}>
+                {THEMES[theme]} theme
+              </button>
+            </li>
+          </ul>
+        </Dialog>
+      )}
       {open === "help" && <Help close={() => setOpen(null)} />}
       <Tips />
     </div>

@@ -8,7 +8,7 @@ import { useView } from "../app/view";
 import { short } from "../format";
 import { attributesOf, fieldsOf, type Of, valuesOf } from "./queries";
 import { SavedViews } from "./SavedViews";
-import { openField, partAt, term } from "./terms";
+import { openField, partAt, term, termAt } from "./terms";
 
 type Choice = { text: string; insert: string; hint: string; goOn: boolean };
 
@@ -52,16 +52,37 @@ export function FilterBar({
         {view.time && !RANGES.some(([value]) => value === view.time) && <option value={view.time}>{title(view.time)}</option>}
       </select>
       <SavedViews page={page} />
-      {error && <FilterError error={error as ApiError} />}
+      {error && (
+        <FilterError
+          error={error as ApiError}
+          filter={view.filter ?? ""}
+          isNested={Boolean(view.time)}
+          set={(filter) => setView({ filter: filter || undefined }, { replace: true })}
+        />
+      )}
     </div>
   );
 }
 
-function FilterError({ error }: { error: ApiError }) {
+type Fault = { error: ApiError; filter: string; isNested: boolean; set: (filter: string) => void };
+
+/** What is wrong, and the way out: a field that this page does not have, as when a filter came along from another page, is left out. */
+function FilterError({ error, filter, isNested, set }: Fault) {
+  const unknown = error.position !== null && /there is no field|has no text|has no attributes/.test(error.message);
+  // With a time range the server was sent the filter in parentheses.
+  const fault = unknown ? termAt(filter, error.position! - (isNested ? 1 : 0)) : null;
   return (
-    <pre className="filter-error" role="alert">
-      {error.message}
-    </pre>
+    <div className="filter-error" role="alert">
+      {fault && (
+        <p>
+          This page has no <code>{fault.text}</code>; the filter may have come along from another page.{" "}
+          <button type="button" className="link" onClick={() => set(fault.rest)}>
+            Leave it out
+          </button>
+        </p>
+      )}
+      <pre>{error.message}</pre>
+    </div>
   );
 }
 

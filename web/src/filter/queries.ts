@@ -20,9 +20,9 @@ export const facetsOf = (of: Of | "errors", filter: string) =>
     retry: false,
   });
 
-/** The same for <Facets>. */
-export function facetsIn(found: Schemas["Facets"] | undefined) {
-  return { facets: found?.facets, cut: found?.more ? found.counted : undefined };
+/** The same for <Facets>; none where the list cannot be read. */
+export function facetsIn(found: Schemas["Facets"] | undefined, error: Error | null) {
+  return { facets: found?.facets ?? (error ? [] : undefined), cut: found?.more ? found.counted : undefined };
 }
 
 export const valuesOf = (of: Of, field: string, prefix: string) =>

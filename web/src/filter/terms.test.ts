@@ -1,5 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { chosen, openField, partAt, term, terms, toggle } from "./terms";
+import { chosen, openField, partAt, term, termAt, terms, toggle } from "./terms";
+
+describe("termAt", () => {
+  it("finds the term at fault and what is left without it", () => {
+    expect(termAt('status:error agnet:"a b" kind:tool', 15)).toEqual({ text: 'agnet:"a b"', rest: "status:error kind:tool" });
+    expect(termAt("runs:>2", 0)).toEqual({ text: "runs:>2", rest: "" });
+    expect(termAt("runs:>2 OR kind:tool", 0)).toEqual({ text: "runs:>2", rest: "kind:tool" });
+    expect(termAt("kind:tool OR runs:>2 OR kind:llm", 15)).toEqual({ text: "runs:>2", rest: "kind:tool OR kind:llm" });
+    expect(termAt("a NOT runs:1 b", 6)).toEqual({ text: "runs:1", rest: "a b" });
+    expect(termAt("a", 9)).toBeNull();
+  });
+});
 
 describe("terms of a filter", () => {
   it("are apart by spaces outside quotes and parentheses", () => {

@@ -24,6 +24,23 @@ export function terms(filter: string): string[] {
   return found;
 }
 
+/** The outermost term that stands at a place of a filter, and the filter without it; null where none does. */
+export function termAt(filter: string, position: number): { text: string; rest: string } | null {
+  const all = terms(filter);
+  let end = 0;
+  for (const [number, text] of all.entries()) {
+    end = filter.indexOf(text, end) + text.length;
+    if (position > end) continue;
+    const rest = all.filter((_, at) => at !== number && !(at === number - 1 && all[at] === "NOT"));
+    return { text, rest: rest.filter((one, at) => !joins(one) || (at > 0 && at < rest.length - 1 && !joins(rest[at + 1]!))).join(" ") };
+  }
+  return null;
+}
+
+function joins(term: string): boolean {
+  return term === "OR" || term === "AND";
+}
+
 /** One condition; the value in quotes where it needs them. An empty value is the condition that there is none. */
 export function term(field: string, value: string): string {
   if (value === "") return `-${field}:*`;

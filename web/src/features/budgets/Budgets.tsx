@@ -5,15 +5,13 @@ import { useMemo } from "react";
 import { Trouble } from "../../app/Broken";
 import { useView } from "../../app/view";
 import { term } from "../../filter/terms";
-import { ago, count, duration, exact, line, percent, plural, UNKNOWN, usd, utc } from "../../format";
+import { ago, count, exact, line, percent, plural, UNKNOWN, utc } from "../../format";
 import { CutNote, Empty } from "../../parts/Empty";
 import { Figure } from "../../parts/Figures";
+import { amount, type Budget, Gauge, type Limit, limitsOf, nameOf, tone, unit } from "../../parts/Gauge";
 import { SidePanel } from "../../parts/SidePanel";
 import { type Column, Table } from "../../parts/Table";
-import { type Budget, budgets } from "./queries";
-
-/** One limit of one account. */
-type Limit = { id: string; of: Budget; measure: string; limit: number; spent: number; reserved: number; remaining: number; share: number };
+import { budgets } from "./queries";
 
 /** What may be spent, what was, and what will be. */
 export default function Budgets() {
@@ -147,65 +145,6 @@ const COLUMNS: Column<Limit>[] = [
 
 /** Those that have room beside the panel. */
 const FEW = COLUMNS.filter((column) => !column.wide);
-
-function limitsOf(of: Budget): Limit[] {
-  return Object.entries(of.limits).map(([measure, limit]) => {
-    const spent = of.spent[measure] ?? 0;
-    return {
-      id: [of.name, of.key, measure].join("/"),
-      of,
-      measure,
-      limit,
-      spent,
-      reserved: of.reserved[measure] ?? 0,
-      remaining: of.remaining[measure] ?? 0,
-      share: limit ? spent / limit : spent ? Number.POSITIVE_INFINITY : 0,
-    };
-  });
-}
-
-function amount(measure: string, value: number): string {
-  if (measure === "usd") return value < 0 ? `−${usd(-value)}` : usd(value);
-  if (measure === "seconds") return value < 0 ? `−${duration(-value * 1e9)}` : duration(value * 1e9);
-  return value < 0 ? `−${count(Math.round(-value))}` : count(Math.round(value));
-}
-
-/** What a bare number counts. */
-function unit(measure: string): string {
-  return measure === "tokens" || measure === "calls" ? ` ${measure}` : "";
-}
-
-function nameOf(of: Budget): string {
-  return line(of.key ? `${of.name} of ${of.per} ${of.key}` : of.name);
-}
-
-function tone(row: Limit): "over" | "warned" | "" {
-  if (row.share >= 1) return "over";
-  return row.of.fired.some(([measure]) => measure === row.measure) ? "warned" : "";
-}
-
-function Gauge({ row }: { row: Limit }) {
-  const projected = row.of.projected[row.measure] ?? null;
-  const ends = Math.max(row.limit, row.spent + row.reserved, Math.min(projected ?? 0, row.limit * 1.5), 1e-12) * 1.02;
-  const at = (value: number) => `${Math.max(0, Math.min(100, (100 * value) / ends))}%`;
-  const said = [
-    `${amount(row.measure, row.spent)} of ${amount(row.measure, row.limit)}${unit(row.measure)} spent`,
-    row.reserved ? `${amount(row.measure, row.reserved)} reserved by calls under way` : "",
-    row.of.thresholds.length ? `Tells at ${row.of.thresholds.map((one) => `${one} %`).join(", ")}` : "",
-    projected !== null ? `${amount(row.measure, projected)} by its end at the rate so far` : "",
-  ];
-  return (
-    <span className="gauge" role="img" aria-label={said.filter(Boolean).join("; ")} data-hint={said.filter(Boolean).join("\n")}>
-      <span className={`gauge-spent ${tone(row)}`} style={{ width: at(row.spent) }} />
-      {row.reserved > 0 && <span className="gauge-reserved" style={{ left: at(row.spent), width: at(row.reserved) }} />}
-      {projected !== null && projected > row.spent && <span className="gauge-projected" style={{ width: at(projected) }} />}
-      {row.of.thresholds.map(
-        (one) => one !== 100 && <span key={one} className="gauge-threshold" style={{ left: at((row.limit * one) / 100) }} />,
-      )}
-      <span className="gauge-limit" style={{ left: at(row.limit) }} />
-    </span>
-  );
-}
 
 /** Spent: at least this where calls have no price, estimated where they told no usage. */
 function Spent({ row }: { row: Limit }) {

@@ -1,8 +1,5 @@
 import { queryOptions } from "@tanstack/react-query";
-import { answer, api, type Schemas } from "../../api/client";
-
-/** The client types pairs as lists. */
-export type Budget = Omit<Schemas["BudgetState"], "fired"> & { fired: (string | number)[][] };
+import { answer, api } from "../../api/client";
 
 /** Every account; programs spend meanwhile, so that it is asked again. */
 export const budgets = queryOptions({

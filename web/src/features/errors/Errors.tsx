@@ -84,7 +84,7 @@ export default function Errors() {
       )}
       <div className="columns">
         <Facets
-          {...facetsIn(facets.data)}
+          {...facetsIn(facets.data, found.error ?? facets.error)}
           filter={view.filter ?? ""}
           set={(next) => setView({ filter: next || undefined })}
           label="Facets of the failures"

@@ -5,11 +5,12 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import type { Schemas } from "../../api/client";
 import { useLive } from "../../api/live";
 import { Trouble } from "../../app/Broken";
-import { count, duration, line, plural, short, usd } from "../../format";
+import { ago, count, duration, line, percent, plural, short, usd } from "../../format";
 import { Chart } from "../../parts/Chart";
 import { CutNote, Empty } from "../../parts/Empty";
+import { amount, Gauge, type Limit, limitsOf, nameOf, tone, unit } from "../../parts/Gauge";
 import { Id, Kind, Status, Tokens, TotalCost, When } from "../../parts/Figures";
-import { failedLately, lastHour, newest, openSpans, runsIn } from "./queries";
+import { budgets, failedLately, lastHour, newest, openSpans, runsIn, tasksByState } from "./queries";
 
 type Run = Schemas["Run"];
 type Hit = Schemas["Hit"];
@@ -27,6 +28,10 @@ export default function Now() {
   const open = useQuery(openSpans);
   const hour = useQuery({ ...lastHour, refetchInterval: 30_000 });
   const last = useQuery(newest);
+  const spending = useQuery(budgets);
+  const queue = useQuery(tasksByState);
+  const limits = useMemo(() => (spending.data?.budgets ?? []).flatMap(limitsOf).sort((a, b) => b.share - a.share), [spending.data]);
+  const tasks = useMemo(() => (open.data?.hits ?? []).filter((hit) => hit.kind === "task"), [open.data]);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   const refresh = () => {
     timer.current ??= setTimeout(() => {
@@ -49,7 +54,7 @@ export default function Now() {
       </header>
       <p className="now-sentence" aria-live="polite">
         {running.data && hour.data && (
-          <Sentence runs={runs} more={running.data.more} failed={failed.data?.runs ?? []} rows={hour.data.rows} />
+          <Sentence runs={runs} more={running.data.more} failed={failed.data?.runs ?? []} rows={hour.data.rows} limit={limits[0]} />
         )}
       </p>
       {error && <Trouble error={error} />}
@@ -69,6 +74,43 @@ export default function Now() {
           ))}
         </ul>
       </section>
+      {limits.length > 0 && (
+        <section aria-labelledby="now-budgets">
+          <h2 id="now-budgets">
+            <Link to="/budgets">Budgets</Link> <span className="faint">fullest first</span>
+          </h2>
+          <ul className="now-budgets">
+            {limits.slice(0, MOST_LIMITS).map((row) => (
+              <BudgetRow key={row.id} row={row} />
+            ))}
+          </ul>
+          {limits.length > MOST_LIMITS && (
+            <p className="faint">
+              {count(limits.length - MOST_LIMITS)} more on <Link to="/budgets">Budgets</Link>.
+            </p>
+          )}
+        </section>
+      )}
+      {(tasks.length > 0 || Boolean(queue.data?.length)) && (
+        <section aria-labelledby="now-tasks">
+          <h2 id="now-tasks">Tasks</h2>
+          <ul className="now-tasks">
+            {queue.data?.map(({ state, tasks: number }) => (
+              <li key={state} data-hint="As the orchestrators said last: the metric tasks_by_state.">
+                <strong>{count(number)}</strong> {line(state, 40) || "(no state)"}
+              </li>
+            ))}
+            {tasks.slice(0, MOST_TASKS).map((task) => (
+              <li key={task.run_id + task.span_id}>
+                <Link to={`/runs/${task.run_id}`} search={{ span: task.span_id } as never}>
+                  <Kind kind="task" /> {line(task.name, 40)} <span className="faint">{duration(Math.max(now - task.start_ns, 0))}</span>
+                </Link>
+              </li>
+            ))}
+            {tasks.length > MOST_TASKS && <li className="faint">and {count(tasks.length - MOST_TASKS)} more under way</li>}
+          </ul>
+        </section>
+      )}
       <section aria-labelledby="now-hour" className="now-charts">
         <h2 id="now-hour">The last hour, by minute</h2>
         <figure>
@@ -124,7 +166,9 @@ export default function Now() {
   );
 }
 
-function Sentence({ runs, more, failed, rows }: { runs: Run[]; more: boolean; failed: Run[]; rows: Figures[] }) {
+type Said = { runs: Run[]; more: boolean; failed: Run[]; rows: Figures[]; limit: Limit | undefined };
+
+function Sentence({ runs, more, failed, rows, limit }: Said) {
   const failing = runs.filter((run) => run.errors > 0);
   const spent = rows.reduce((total, row) => total + row.partial_cost_usd, 0);
   const unknown = rows.some((row) => row.model_calls > 0 && row.cost_usd === null);
@@ -159,8 +203,42 @@ function Sentence({ runs, more, failed, rows }: { runs: Run[]; more: boolean; fa
         {unknown && "≥ "}
         {usd(spent)}
       </span>{" "}
-      was spent.
+      was spent
+      {limit && limit.spent > 0 && (
+        <>
+          ;{" "}
+          <Link to="/budgets" className={limit.share >= 1 ? "error" : undefined}>
+            {percent(limit.share)}
+          </Link>{" "}
+          of {/^(hour|day|week|month)$/.test(limit.of.window ?? "") ? `the ${limit.of.window}’s` : "the"} budget <em>{nameOf(limit.of)}</em>{" "}
+          is spent
+        </>
+      )}
+      .
     </>
+  );
+}
+
+const MOST_LIMITS = 6;
+const MOST_TASKS = 12;
+
+/** A limit: what is spent of it, and what will be by its end. */
+function BudgetRow({ row }: { row: Limit }) {
+  const projected = row.of.projected[row.measure] ?? null;
+  return (
+    <li>
+      <span className="cut">{nameOf(row.of)}</span>
+      <Gauge row={row} />
+      <span className={`thread-figure ${tone(row) === "over" ? "error" : ""}`}>{percent(row.share)}</span>
+      <span className="cut soft">
+        {amount(row.measure, row.spent)} of {amount(row.measure, row.limit)}
+        {unit(row.measure)}
+        {projected !== null && (
+          <span className={projected > row.limit ? "warning" : undefined}>, {amount(row.measure, projected)} by its end</span>
+        )}
+        {row.of.exhausted_at && row.share < 1 && <span className="warning">, spent up {ago(row.of.exhausted_at * 1e9)}</span>}
+      </span>
+    </li>
   );
 }
 

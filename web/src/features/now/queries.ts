@@ -33,6 +33,29 @@ export const lastHour = queryOptions({
   queryFn: ({ signal }) => answer(api.GET("/api/v1/aggregates", { params: { query: { filter: "since:1h", bucket: "1m" } }, signal })),
 });
 
+/** Every account of a budget; programs spend meanwhile. */
+export const budgets = queryOptions({
+  queryKey: ["now", "budgets"],
+  queryFn: ({ signal }) => answer(api.GET("/api/v1/budgets", { signal })),
+  refetchInterval: 10_000,
+});
+
+const TASKS = `SELECT attributes['status'] AS state, sum(value) AS tasks FROM (
+    SELECT attributes, argMax(value, time_ns) AS value FROM points
+    WHERE name = 'tasks_by_state' AND time > now() - INTERVAL 1 HOUR GROUP BY attributes, service, process
+) GROUP BY state HAVING tasks > 0 ORDER BY tasks DESC, state`;
+
+/** How many tasks orchestrators said to be in each state, the newest word of each within the last hour. */
+export const tasksByState = queryOptions({
+  queryKey: ["now", "tasks"],
+  queryFn: async ({ signal }) => {
+    const found = await answer(api.POST("/api/v1/sql", { params: { query: { timeout_s: 5 } }, body: { query: TASKS }, signal }));
+    return (found.rows as [string, number][]).map(([state, tasks]) => ({ state, tasks }));
+  },
+  refetchInterval: 10_000,
+  retry: false,
+});
+
 export const newest = queryOptions({
   queryKey: ["now", "newest"],
   queryFn: ({ signal }) => answer(api.GET("/api/v1/runs", { params: { query: { limit: 5 } }, signal })),

@@ -7,19 +7,21 @@ import { useLive } from "../../api/live";
 import { Trouble } from "../../app/Broken";
 import { useKeys } from "../../app/keys";
 import { useShared, useView } from "../../app/view";
-import { count, duration, headline, line, plural } from "../../format";
+import { count, duration, headline, line, percent, plural } from "../../format";
 import { CutNote } from "../../parts/Empty";
 import { announce, copy, HUES, Id, outcome, Tokens, TotalCost, When } from "../../parts/Figures";
+import { amount, limitsOf, nameOf, tone, unit } from "../../parts/Gauge";
 import { Tabs } from "../../parts/Tabs";
 import { Decisions } from "./Decisions";
 import { Graph } from "./Graph";
 import { Logs } from "./Logs";
 import { Minimap } from "./Minimap";
-import { structureOf } from "./queries";
+import { budgetsOf, structureOf } from "./queries";
 import { SpanPanel } from "./SpanPanel";
 import { Timeline } from "./Timeline";
 import { Transcript } from "./Transcript";
 import { Tree } from "./Tree";
+import { mixOf } from "./mix";
 import { firstFailures, index, type Trace } from "./trace";
 import { Waterfall } from "./Waterfall";
 import * as zooming from "./zoom";
@@ -142,8 +144,11 @@ function Shown({ trace }: { trace: Trace }) {
           </div>
           <div>
             <dt>models</dt>
-            <dd className="cut">{line(run.models.join(", "), 120) || "–"}</dd>
+            <dd className="cut">
+              <Models trace={trace} />
+            </dd>
           </div>
+          <Budgets trace={trace} />
           {run.session_id && (
             <div>
               <dt>session</dt>
@@ -190,6 +195,54 @@ function Shown({ trace }: { trace: Trace }) {
         )}
       </div>
     </main>
+  );
+}
+
+/** The models by their share of the tokens. */
+function Models({ trace }: { trace: Trace }) {
+  const shares = useMemo(() => mixOf(trace), [trace]);
+  const { models } = trace.of.run;
+  if (models.length < 2) return <>{line(models[0] ?? "", 60) || "–"}</>;
+  const hint = shares.map((one) => `${line(one.model, 80)}: ${plural(one.calls, "call")}, ${count(one.tokens)} tokens`).join("\n");
+  const all = shares.reduce((sum, one) => sum + one.tokens, 0);
+  return (
+    <span data-hint={hint}>
+      {shares
+        .slice(0, 3)
+        .map((one) => `${line(one.model, 40)}${all ? ` ${percent(one.tokens / all)}` : ""}`)
+        .join(", ")}
+      {shares.length > 3 && ` and ${count(shares.length - 3)} more`}
+    </span>
+  );
+}
+
+/** Budgets with an account of their own for this run, its session or one of its agents, the fullest first. */
+function Budgets({ trace }: { trace: Trace }) {
+  const { run } = trace.of;
+  const found = useQuery(budgetsOf(run.run_id, run.state === "running"));
+  const keys: Record<string, string[]> = { run: [run.run_id], session: [run.session_id], agent: run.agents };
+  const limits = (found.data?.budgets ?? [])
+    .filter((of) => of.key !== "" && keys[of.per ?? ""]?.includes(of.key))
+    .flatMap(limitsOf)
+    .sort((a, b) => b.share - a.share);
+  if (limits.length === 0) return null;
+  return (
+    <div>
+      <dt>budget</dt>
+      <dd>
+        {limits.slice(0, 2).map((row, number) => (
+          <span key={row.id}>
+            {number > 0 && ", "}
+            <Link
+              to="/budgets"
+              data-hint={`${nameOf(row.of)}\n${amount(row.measure, row.spent)} of ${amount(row.measure, row.limit)}${unit(row.measure)} spent`}
+            >
+              <span className={tone(row) === "over" ? "error" : undefined}>{percent(row.share)}</span> of {line(row.of.name, 30)}
+            </Link>
+          </span>
+        ))}
+      </dd>
+    </div>
   );
 }
 

@@ -16,6 +16,15 @@ export const structureOf = (runId: string) =>
     structuralSharing: false,
   });
 
+/** What may be spent, by run and session among others. */
+export const budgetsOf = (runId: string, isRunning: boolean) =>
+  queryOptions({
+    queryKey: ["run", runId, "budgets"],
+    queryFn: ({ signal }) => answer(api.GET("/api/v1/budgets", { signal })),
+    staleTime: 10_000,
+    refetchInterval: isRunning ? 10_000 : false,
+  });
+
 const SPAN = 5 * 60_000;
 
 export const detailOf = (runId: string, spanId: string) =>

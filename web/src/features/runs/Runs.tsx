@@ -173,7 +173,11 @@ export default function Runs() {
         </button>
       )}
       <div className="columns">
-        <Facets {...facetsIn(facets.data)} filter={view.filter ?? ""} set={(next) => setView({ filter: next || undefined })} />
+        <Facets
+          {...facetsIn(facets.data, found.error ?? facets.error)}
+          filter={view.filter ?? ""}
+          set={(next) => setView({ filter: next || undefined })}
+        />
         {found.error && rows.length === 0 ? (
           <div className="empty">
             <Trouble error={found.error} />

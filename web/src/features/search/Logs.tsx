@@ -52,7 +52,7 @@ export function Logs({ tabs }: { tabs: ReactNode }) {
       {tabs}
       <div className="columns" role="tabpanel" id="tab-panel" aria-labelledby="tab-logs">
         <Facets
-          {...facetsIn(facets.data)}
+          {...facetsIn(facets.data, found.error ?? facets.error)}
           filter={view.filter ?? ""}
           set={(next) => setView({ filter: next || undefined })}
           label="Facets of the log records"

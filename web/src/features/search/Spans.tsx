@@ -51,7 +51,7 @@ export function Spans({ tabs }: { tabs: ReactNode }) {
       {tabs}
       <div className="columns" role="tabpanel" id="tab-panel" aria-labelledby="tab-spans">
         <Facets
-          {...facetsIn(facets.data)}
+          {...facetsIn(facets.data, found.error ?? facets.error)}
           filter={view.filter ?? ""}
           set={(next) => setView({ filter: next || undefined })}
           label="Facets of the spans"

@@ -39,7 +39,7 @@ export default function Sessions() {
       <FilterBar of="sessions" page="/sessions" error={found.error} placeholder="user:ada runs:>2 cost:>0.05" />
       <div className="columns">
         <Facets
-          {...facetsIn(facets.data)}
+          {...facetsIn(facets.data, found.error ?? facets.error)}
           filter={view.filter ?? ""}
           set={(filter) => setView({ filter: filter || undefined })}
           label="Facets of the sessions"
