@@ -130,9 +130,9 @@ def _counted(store: Store, of: Of, rows: str, fields: list[str], given: Mapping[
 
 
 def _of_runs(store: Store, text: str, values: int) -> Facets:
-    select, given, looked_at = runs.select_newest(store, text, most=RUNS)
-    found, counted = run_summary.facets_of(store, select, given, values)
-    return Facets("runs", found, counted, looked_at >= RUNS)
+    newest = runs.newest(store, text, most=RUNS)
+    found, counted = run_summary.facets_of(store, newest.select_with_calls, newest.parameters, values)
+    return Facets("runs", found, counted, newest.looked_at >= RUNS)
 
 
 def _of_sessions(store: Store, text: str, values: int) -> Facets:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from clew.observe.query.runs import LOOKED_AT, select_newest
+from clew.observe.query.runs import LOOKED_AT, newest
 from clew.observe.store.store import Store
 
 OUTCOMES = ("ok", "error", "running", "lost")
@@ -86,10 +87,15 @@ class Shapes:
 
 
 _NICE_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 1209600, 2592000)
-_TOTALS = """count() AS runs, countIf(outcome = 'error') AS failed, countIf(outcome = 'running') AS running, countIf(outcome = 'lost') AS lost,
-    if(countIf(model_calls > 0 AND isNull(cost_usd)) > 0, NULL, sum(ifNull(cost_usd, 0))) AS cost, sum(partial_cost_usd) AS partial_cost_usd,
-    min(start_ns) AS first, max(start_ns) AS last"""
+_COSTS = """SELECT if(countIf(model_calls > 0 AND isNull(cost_usd)) > 0, NULL, sum(ifNull(cost_usd, 0))) AS cost, sum(partial_cost_usd) AS partial,
+    sumMap(models, arrayMap(m -> 1, models)) AS of_models FROM ({found}) SETTINGS prefer_column_name_to_alias = 1"""
 _OUTCOME = "multiIf(state != 'ended', state, status = 'error', 'error', 'ok')"
+_COUNTS = f"""SELECT pair.1, pair.2, count() AS n FROM (
+    SELECT arrayJoin(arrayConcat([('status', status), ('state', state), ('name', name), ('service', service),
+        (concat('@', outcome), toString(intDiv(start_ns, 1000000000)))], arrayMap(a -> ('agent', a), agents))) AS pair
+    FROM (SELECT *, {_OUTCOME} AS outcome FROM ({{found}}))
+) GROUP BY pair ORDER BY n DESC, pair.2"""
+"""What is grouped by is a pair of what it is and its value: one pass for every field, and for the second in which a run of each outcome started."""
 _FACETS = """arrayConcat([('status', status), ('state', state), ('name', name), ('service', service)],
     arrayMap(a -> ('agent', a), agents), arrayMap(m -> ('model', m), models))"""
 FIELDS = ("status", "state", "agent", "model", "name", "service")
@@ -103,39 +109,28 @@ def summary(store: Store, text: str = "", *, bars: int = 60, values: int = 8) ->
     :param values: most values of each facet
     :raises FilterError: the filter does not parse; points at the character
     """
-    select, given, looked_at = select_newest(store, text)
-    more = looked_at >= LOOKED_AT
-    found = f"(SELECT *, {_OUTCOME} AS outcome FROM ({select}))"
-    # One pass for the counts of every kind: what is grouped by is a pair of what it is and its value.
-    [totals] = store.rows(f"SELECT {_TOTALS} FROM {found} SETTINGS prefer_column_name_to_alias = 1", given)
-    if not totals["runs"]:
-        return RunSummary(0, 0, 0, 0, 0.0, 0.0, looked_at, more, None, [])
-    bucket_ns = bucket_of(totals["last"] - totals["first"], bars)
-    rows = store.query(
-        "SELECT pair.1, pair.2, count() AS n FROM (SELECT arrayJoin(arrayPushBack("
-        f"{_FACETS}, (concat('@', outcome), toString(intDiv(start_ns, {{bucket:UInt64}}))))) AS pair FROM {found}) "
-        "GROUP BY pair ORDER BY n DESC, pair.2 LIMIT {most:UInt64} BY pair.1",
-        {**given, "bucket": bucket_ns, "most": max(2 * BARS, values + 1)},
-    ).result_rows
+    found = newest(store, text)
+    more = found.looked_at >= LOOKED_AT
+    costs = store.readers.submit(store.rows, _COSTS.format(found=found.select_with_calls), found.parameters)
     counted: dict[str, list[tuple[str, int]]] = {}
-    for name, value, count in rows:
+    for name, value, count in store.query(_COUNTS.format(found=found.select), found.parameters).result_rows:
         counted.setdefault(name, []).append((value, count))
-    first = totals["first"] // bucket_ns
-    size = totals["last"] // bucket_ns - first + 1
-    columns = {outcome: [0] * size for outcome in OUTCOMES}
-    for outcome, column in columns.items():
-        for bucket, count in counted.get(f"@{outcome}", ()):
-            column[int(bucket) - first] = count
+    [totals] = costs.result()
+    counted["model"] = sorted(zip(*totals["of_models"], strict=True), key=lambda pair: (-pair[1], pair[0]))
+    outcomes = {outcome: [(int(second), count) for second, count in counted.get(f"@{outcome}", ())] for outcome in OUTCOMES}
+    sums = {outcome: sum(count for _, count in every) for outcome, every in outcomes.items()}
+    if not any(sums.values()):
+        return RunSummary(0, 0, 0, 0, 0.0, 0.0, found.looked_at, more, None, [])
     return RunSummary(
-        totals["runs"],
-        totals["failed"],
-        totals["running"],
-        totals["lost"],
+        sum(sums.values()),
+        sums["error"],
+        sums["running"],
+        sums["lost"],
         totals["cost"],
-        totals["partial_cost_usd"],
-        looked_at,
+        totals["partial"],
+        found.looked_at,
         more,
-        Starts(first * bucket_ns, bucket_ns, **columns),
+        _starts(outcomes, bars),
         [_facet(name, counted.get(name, []), values) for name in FIELDS],
     )
 
@@ -143,7 +138,7 @@ def summary(store: Store, text: str = "", *, bars: int = 60, values: int = 8) ->
 def facets_of(store: Store, select: str, given: dict[str, Any], values: int) -> tuple[list[Facet], int]:
     """Facets of selected runs, and how many there are.
 
-    :param select: as runs.select_newest() gives it, with its parameters
+    :param select: of runs with their calls, as runs.newest() gives it, with its parameters
     """
     rows = store.query(
         f"SELECT pair.1, pair.2, count() AS n FROM (SELECT arrayJoin(arrayPushBack({_FACETS}, ('', ''))) AS pair FROM ({select})) "
@@ -156,15 +151,31 @@ def facets_of(store: Store, select: str, given: dict[str, Any], values: int) -> 
     return [_facet(name, counted.get(name, []), values) for name in FIELDS], counted.get("", [("", 0)])[0][1]
 
 
+def _starts(outcomes: Mapping[str, Sequence[tuple[int, int]]], bars: int) -> Starts:
+    """From how many runs started in which second, by outcome."""
+    seconds = [second for every in outcomes.values() for second, _ in every]
+    width_s = _width_s(max(seconds) - min(seconds), bars)
+    first = min(seconds) // width_s
+    columns = {outcome: [0] * (max(seconds) // width_s - first + 1) for outcome in OUTCOMES}
+    for outcome, every in outcomes.items():
+        for second, count in every:
+            columns[outcome][second // width_s - first] += count
+    return Starts(first * width_s * 1_000_000_000, width_s * 1_000_000_000, **columns)
+
+
 def _facet(name: str, rows: list[tuple[str, int]], values: int) -> Facet:
     return Facet(name, [Counted(*row) for row in rows[:values]], len(rows) > values)
 
 
 def bucket_of(span_ns: int, bars: int) -> int:
     """Length of a bucket that people say, such as 15 minutes, of which about ``bars`` make up that time."""
-    wanted = span_ns / max(bars, 1) / 1e9
+    return _width_s(span_ns / 1e9, bars) * 1_000_000_000
+
+
+def _width_s(seconds: float, bars: int) -> int:
+    wanted = seconds / max(bars, 1)
     longest = _NICE_S[-1]
-    return int(next((length for length in _NICE_S if length >= wanted), -(-wanted // longest) * longest) * 1_000_000_000)
+    return next((length for length in _NICE_S if length >= wanted), math.ceil(wanted / longest) * longest)
 
 
 _SHAPES = """SELECT trace_id, least(intDiv((start_ns - first) * {slots:UInt64}, greatest(last - first, 1)), {slots:UInt64} - 1) AS slot,

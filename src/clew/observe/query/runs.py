@@ -10,8 +10,9 @@ from typing import Any
 from clew.model.kinds import KINDS
 from clew.observe.query import cursor
 from clew.observe.query.errors.fingerprint import FINGERPRINT
-from clew.observe.query.filter import Node, parse
+from clew.observe.query.filter import And, Equals, Node, Not, Or, Term, parse
 from clew.observe.query.filter_sql import AttributeKind, AttributeOperator, Bind, Condition, Field, compile, times_of
+from clew.observe.query.run_calls import MOST_SPANS, Calls, calls_of
 from clew.observe.query.search import attribute, seen, words
 from clew.observe.store.schema import select_runs
 from clew.observe.store.store import Store
@@ -65,10 +66,11 @@ RUN_COLUMNS = ", ".join(field.name for field in fields(Run))
 LOOKED_AT = 20_000
 """Most runs that a filter is tried on for one page; the page that ends there says that there may be more."""
 CHUNK = 500
-"""Runs that a filter is tried on at once."""
+"""Runs that a filter is tried on at first; then four times as many, and so on."""
 
 _OF_TRACES = "trace_id IN {ids:Array(String)} AND start_ns BETWEEN {first:UInt64} AND {last:UInt64}"
 _OF_RUNS = select_runs(_OF_TRACES)
+_WITHOUT_CALLS = select_runs(_OF_TRACES, calls=False)
 _WITHIN = f"(SELECT * FROM span_records WHERE {_OF_TRACES})"
 
 _STATES = ("ended", "running", "lost")
@@ -124,7 +126,8 @@ def runs(store: Store, *, limit: int = 50, session: str | None = None, failed: b
 
 def runs_of(store: Store, run_ids: Sequence[str]) -> list[Run]:
     """These runs, newest first; ids that no run has are left out."""
-    return sorted(_found(store, run_ids, Condition("1", {})), key=lambda run: (-run.start_ns, run.run_id))
+    rows = _matching(store, run_ids, Condition("1", {}), _WITHOUT_CALLS)
+    return sorted(_whole(store, rows), key=lambda run: (-run.start_ns, run.run_id))
 
 
 def page(store: Store, text: str = "", *, limit: int = 50, after: str | None = None) -> RunPage:
@@ -137,40 +140,82 @@ def page(store: Store, text: str = "", *, limit: int = 50, after: str | None = N
     node, now = parse(text), datetime.now(UTC)
     condition = _condition(node, now)
     newest = _Newest(node, now, after)
-    found: list[Run] = []
+    selected = _OF_RUNS if _asks_for_calls(node) else _WITHOUT_CALLS
+    found: list[dict[str, Any]] = []
     chunk = limit + 1 if not text.strip() else max(CHUNK, limit + 1)
-    while len(found) <= limit and newest.looked_at < LOOKED_AT:
+    is_all = False
+    while len(found) <= limit and newest.looked_at < LOOKED_AT and not is_all:
+        chunk = min(chunk, max(LOOKED_AT - newest.looked_at, limit + 1))
         ids = newest.read(store, chunk)
         place = {trace_id: number for number, trace_id in enumerate(ids)}
-        found += sorted(_found(store, ids, condition), key=lambda run: place[run.run_id])
-        if len(ids) < chunk:
-            break
-    else:
-        return _cut(found, limit, newest)
-    return _cut(found, limit, newest) if len(found) > limit else RunPage(found, False, None, newest.looked_at)
+        found += sorted(_matching(store, ids, condition, selected), key=lambda row: place[row["run_id"]])
+        is_all = len(ids) < chunk
+        chunk *= 4
+    shown = _whole(store, found[:limit], has_calls=selected is _OF_RUNS)
+    if is_all and len(found) <= limit:
+        return RunPage(shown, False, None, newest.looked_at)
+    next_ = newest.cursor_of(shown[-1].run_id) if len(found) > limit and shown else newest.cursor
+    return RunPage(shown, True, next_, newest.looked_at)
 
 
-def select_newest(store: Store, text: str = "", *, most: int = LOOKED_AT) -> tuple[str, dict[str, Any], int]:
-    """The newest ``most`` runs that the filter's times do not rule out, those of them that match: as a SELECT with its parameters, over the
-    columns of the view ``runs``; and how many the filter is tried on.
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest runs that a filter's times do not rule out, those of them that match: as SELECTs with their parameters."""
 
+    select: str
+    """Over the columns of the view ``runs``; those on model calls are empty."""
+    select_with_calls: str
+    """With them, which takes several times as long."""
+    parameters: dict[str, Any]
+    looked_at: int
+    """How many the filter is tried on."""
+
+
+def newest(store: Store, text: str = "", *, most: int = LOOKED_AT) -> Newest:
+    """:param most: how many the filter is tried on
     :raises FilterError: the filter does not parse; points at the character
     """
     node, now = parse(text), datetime.now(UTC)
     condition = _condition(node, now)
-    newest = _Newest(node, now, None)
-    ids = newest.read(store, most)
-    return _selected(condition), {**_places(store, ids), **condition.parameters}, newest.looked_at
+    found = _Newest(node, now, None)
+    ids = found.read(store, most)
+    whole = _selected(condition, _OF_RUNS)
+    select = whole if _asks_for_calls(node) else _selected(condition, _WITHOUT_CALLS)
+    return Newest(select, whole, {**_places(store, ids), **condition.parameters}, found.looked_at)
 
 
 def _condition(node: Node, now: datetime) -> Condition:
     return compile(node, RUN_FIELDS, now=now, text=_text, attribute=_attribute, key="trace_id")
 
 
-def _cut(found: list[Run], limit: int, newest: _Newest) -> RunPage:
-    shown = found[:limit]
-    next_ = newest.cursor_of(shown[-1].run_id) if len(found) > limit and shown else newest.cursor
-    return RunPage(shown, True, next_, newest.looked_at)
+_OF_CALLS = ("model", "calls", "cost", "tokens", "input_tokens", "output_tokens")
+"""Fields that need the model calls of a run."""
+_OPEN = ("running", "lost")
+_HAS_OPEN = "trace_id IN (SELECT trace_id FROM span_records WHERE end_ns = 0)"
+"""Of a trace that may be one of a run that has not ended: few have such a span, and to name them takes milliseconds."""
+
+
+def _asks_for_calls(node: Node) -> bool:
+    match node:
+        case And(nodes) | Or(nodes):
+            return any(map(_asks_for_calls, nodes))
+        case Not(inner):
+            return _asks_for_calls(inner)
+        case Term(name, _, is_attribute):
+            return not is_attribute and name in _OF_CALLS
+        case _:
+            return False
+
+
+def _is_open(node: Node) -> bool:
+    """Whether only runs match that have not ended."""
+    match node:
+        case And(nodes):
+            return any(map(_is_open, nodes))
+        case Term("state", Equals(value), False):
+            return value.text in _OPEN
+        case _:
+            return False
 
 
 class _Newest:
@@ -178,6 +223,7 @@ class _Newest:
 
     def __init__(self, node: Node, now: datetime, after: str | None) -> None:
         self._condition = compile(times_of(node), _FIRST, now=now, text=_text, attribute=_attribute)
+        self._where = _HAS_OPEN if _is_open(node) else "1"
         self._at = cursor.read(after, tuple[int, str]) if after is not None else None
         self._firsts: dict[str, int] = {}
         self.looked_at = 0
@@ -197,7 +243,7 @@ class _Newest:
             place = "(first < {at_ns:Int64} OR (first = {at_ns:Int64} AND trace_id > {at_trace:String}))"
             given |= {"at_ns": self._at[0], "at_trace": self._at[1]}
         rows = store.query(
-            f"SELECT trace_id, min(first_ns) AS first FROM traces GROUP BY trace_id HAVING {place} AND {self._condition.sql} "
+            f"SELECT trace_id, min(first_ns) AS first FROM traces WHERE {self._where} GROUP BY trace_id HAVING {place} AND {self._condition.sql} "
             "ORDER BY first DESC, trace_id LIMIT {count:UInt64}",
             given,
         ).result_rows
@@ -211,16 +257,28 @@ class _Newest:
 _FIRST = {"start": Field("start", "first", "time")}
 
 
-def _found(store: Store, ids: Sequence[str], condition: Condition) -> list[Run]:
-    """Those of the runs with these ids that fulfil the condition."""
+def _matching(store: Store, ids: Sequence[str], condition: Condition, runs: str) -> list[dict[str, Any]]:
+    """Those of the runs with these ids that fulfil the condition, as rows."""
     if not ids:
         return []
-    rows = store.rows(f"SELECT {RUN_COLUMNS} FROM ({_selected(condition)})", {**_places(store, ids), **condition.parameters})
-    return [Run(**row) for row in rows]
+    return store.rows(f"SELECT {RUN_COLUMNS} FROM ({_selected(condition, runs)})", {**_places(store, ids), **condition.parameters})
 
 
-def _selected(condition: Condition) -> str:
-    return f"SELECT * FROM (SELECT *, run_id AS trace_id FROM ({_OF_RUNS})) WHERE {condition.sql}"
+def _whole(store: Store, rows: Sequence[dict[str, Any]], *, has_calls: bool = False) -> list[Run]:
+    """The same with their model calls."""
+    if has_calls or not rows:
+        return [Run(**row) for row in rows]
+    places = _places(store, [row["run_id"] for row in rows])
+    if sum(row["spans"] for row in rows) > MOST_SPANS:
+        found = {row["run_id"]: row for row in store.rows(f"SELECT {RUN_COLUMNS} FROM ({_OF_RUNS})", places)}
+        return [Run(**found[row["run_id"]]) for row in rows if row["run_id"] in found]
+    calls = calls_of(store, places["ids"], places["first"], places["last"])
+    none = Calls()
+    return [Run(**(row | calls.get(row["run_id"], none).of_run())) for row in rows]
+
+
+def _selected(condition: Condition, runs: str) -> str:
+    return f"SELECT * FROM (SELECT *, run_id AS trace_id FROM ({runs})) WHERE {condition.sql}"
 
 
 def _places(store: Store, ids: Sequence[str]) -> dict[str, Any]:

@@ -196,7 +196,7 @@ def _present(store: Store, candidates: Sequence[dict[str, Any]]) -> list[Hit]:
     may_cost = any(row["may_cost"] for row in candidates)
     prices = store.readers.submit(tariffs, store) if may_cost else None
     present: dict[tuple[str, str], dict[str, Any]] = {}
-    versions = store.rows(_versions(_VERSION + _COSTS if may_cost else _VERSION), where)
+    versions = store.rows(_versions(_VERSION + COSTS if may_cost else _VERSION), where)
     for row in sorted(versions, key=lambda row: (_rank(row), row["retired"])):
         present[row["trace_id"], row["span_id"]] = row
     settled = {(row["trace_id"], row["span_id"]): row for row in sorted(verdicts.result(), key=itemgetter("settled_ns"))}
@@ -218,13 +218,13 @@ def _hit(row: dict[str, Any], verdict: dict[str, Any], known: dict[Named, Tariff
         "agent": row["agent"] or verdict["agent"],
         "input_tokens": row["input_tokens"] if is_call else None,
         "output_tokens": row["output_tokens"] if is_call else None,
-        "cost_usd": _cost(row, known) if is_call else None,
+        "cost_usd": cost_of(row, known) if is_call else None,
     }
     return Hit(**{field.name: values[field.name] for field in fields(Hit)})
 
 
-def _cost(row: dict[str, Any], known: dict[Named, Tariff]) -> float | None:
-    """As the view model_calls has it, which takes ten times as long to plan."""
+def cost_of(row: dict[str, Any], known: dict[Named, Tariff]) -> float | None:
+    """Cost in USD of a call, a row with COSTS and ``start_ns``: as the view model_calls has it, which takes ten times as long to plan."""
     if row["cache_hit"]:
         return 0.0
     if row["reported_cost_usd"] is not None:
@@ -355,7 +355,7 @@ _SETTLED = (
 _UNSETTLED: dict[str, Any] = {"agent": "", "shadowed": False}
 
 _VERSION = ("trace_id", "span_id", *RANK, "retired")
-_COSTS = ("provider", "request_model", "response_model", "cache_hit", "reported_cost_usd", *_USAGE)
+COSTS = ("provider", "request_model", "response_model", "cache_hit", "reported_cost_usd", *_USAGE)
 """What a hit costs is made of; read only where one may."""
 
 

@@ -54,7 +54,7 @@ LEFT JOIN (
         countIf(isNull(cost_usd)) AS uncosted,
         sum(ifNull(cost_usd, 0)) AS partial_cost_usd,
         arraySort(groupUniqArrayIf(model, cost_source = 'unpriced')) AS unpriced_models
-    FROM model_calls
-    $of_runs
+    FROM $calls
+    $of_calls
     GROUP BY trace_id
 ) AS c ON s.trace_id = c.trace_id
