@@ -1,6 +1,7 @@
 /** Server-sent events, read with fetch so that a key can be sent along. */
 
-import { useEffect, useRef, useState } from "react";
+import { type QueryKey, useQueryClient } from "@tanstack/react-query";
+import { useCallback, useEffect, useRef, useState } from "react";
 import type { Schemas } from "./client";
 import { headers, problem } from "./client";
 
@@ -62,6 +63,36 @@ export function useLive(filter: string, events: Events, options: { on?: boolean;
     };
   }, [filter, on]);
   return state;
+}
+
+/** A function that has the queries under a key asked again: once after a while, however often it is called, and not before the answers to the last
+ *  time are there. A server that is slower than what arrives is not asked ever more, and what was asked is not given up for the next. */
+export function useRefresh(queryKey: QueryKey, afterMs = 800): () => void {
+  const queries = useQueryClient();
+  const key = useRef(queryKey);
+  key.current = queryKey;
+  const state = useRef({ wanted: false, busy: false, gone: false });
+  useEffect(() => {
+    const now = state.current;
+    now.gone = false;
+    return () => {
+      now.gone = true;
+    };
+  }, []);
+  return useCallback(() => {
+    const now = state.current;
+    const follow = async () => {
+      now.busy = true;
+      while (now.wanted && !now.gone) {
+        await new Promise((resolve) => setTimeout(resolve, afterMs));
+        now.wanted = false; // what comes from here on may not be in the answers
+        if (!now.gone) await queries.invalidateQueries({ queryKey: key.current });
+      }
+      now.busy = false;
+    };
+    now.wanted = true;
+    if (!now.busy) void follow();
+  }, [queries, afterMs]);
 }
 
 async function listen(filter: string, signal: AbortSignal, on: (name: string, data: string) => void): Promise<void> {

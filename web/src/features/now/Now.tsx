@@ -1,9 +1,9 @@
 import "./now.css";
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import type { Schemas } from "../../api/client";
-import { useLive } from "../../api/live";
+import { useLive, useRefresh } from "../../api/live";
 import { Trouble } from "../../app/Broken";
 import { ago, count, duration, line, percent, plural, short, usd } from "../../format";
 import { Chart } from "../../parts/Chart";
@@ -16,12 +16,10 @@ type Run = Schemas["Run"];
 type Hit = Schemas["Hit"];
 type Figures = Schemas["Figures"];
 
-const REFRESH_MS = 800;
 const MINUTE_NS = 60e9;
 
 /** What runs, what it does and what it costs, live. */
 export default function Now() {
-  const queries = useQueryClient();
   const running = useQuery(runsIn("running"));
   const lost = useQuery(runsIn("lost", "since:1d"));
   const failed = useQuery(failedLately);
@@ -32,14 +30,7 @@ export default function Now() {
   const queue = useQuery(tasksByState);
   const limits = useMemo(() => (spending.data?.budgets ?? []).flatMap(limitsOf).sort((a, b) => b.share - a.share), [spending.data]);
   const tasks = useMemo(() => (open.data?.hits ?? []).filter((hit) => hit.kind === "task"), [open.data]);
-  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  const refresh = () => {
-    timer.current ??= setTimeout(() => {
-      timer.current = undefined;
-      void queries.invalidateQueries({ queryKey: ["now"] });
-    }, REFRESH_MS);
-  };
-  useEffect(() => () => clearTimeout(timer.current), []);
+  const refresh = useRefresh(["now"]);
   const live = useLive("", { spans: refresh }, { back: refresh });
   const runs = running.data?.runs ?? [];
   const now = useSecond(runs.length > 0);

@@ -1,9 +1,9 @@
 import "./run.css";
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { headers } from "../../api/client";
-import { useLive } from "../../api/live";
+import { useLive, useRefresh } from "../../api/live";
 import { Trouble } from "../../app/Broken";
 import { useKeys } from "../../app/keys";
 import { useShared, useView } from "../../app/view";
@@ -35,9 +35,6 @@ const TABS = [
   { id: "graph", title: "Graph" },
   { id: "logs", title: "Logs" },
 ];
-
-/** Shortest time between two looks at a run that goes on. */
-const REFRESH_MS = 700;
 
 export default function Run() {
   const { runId } = useParams({ strict: false }) as { runId: string };
@@ -341,16 +338,8 @@ function useClock(on: boolean): number | undefined {
 
 /** Asks for the run again when something of it was stored. */
 function useRunning(runId: string, on: boolean): void {
-  const queries = useQueryClient();
-  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  const refresh = () => {
-    timer.current ??= setTimeout(() => {
-      timer.current = undefined;
-      void queries.invalidateQueries({ queryKey: ["run", runId] });
-    }, REFRESH_MS);
-  };
+  const refresh = useRefresh(["run", runId]);
   useLive(`run:${runId}`, { spans: refresh }, { on, back: refresh });
-  useEffect(() => () => clearTimeout(timer.current), []);
 }
 
 async function download(runId: string): Promise<void> {

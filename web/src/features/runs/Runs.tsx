@@ -1,8 +1,8 @@
 import "./runs.css";
-import { useInfiniteQuery, useQueries, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery, useQueries, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
-import { useLive } from "../../api/live";
+import { useLive, useRefresh } from "../../api/live";
 import { Trouble } from "../../app/Broken";
 import { useKeys } from "../../app/keys";
 import { between, title, within } from "../../app/time";
@@ -80,7 +80,6 @@ export default function Runs() {
   const [view, setView] = useView();
   const shared = useShared();
   const navigate = useNavigate();
-  const queries = useQueryClient();
   const filter = within(view.filter, view.time);
   const found = useInfiniteQuery(runsPage(filter));
   const summary = useQuery(runSummary(filter));
@@ -96,9 +95,10 @@ export default function Runs() {
   const [compared, setCompared] = useState<Run | null>(null);
   const [atTop, setAtTop] = useState(true);
   const [waiting, setWaiting] = useState<ReadonlySet<string>>(new Set());
+  const askAgain = useRefresh(["runs"]);
   const refresh = () => {
     setWaiting(new Set());
-    void queries.invalidateQueries({ queryKey: ["runs"] });
+    askAgain();
   };
   const live = useLive("", {
     spans: (hits) => {

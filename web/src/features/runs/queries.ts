@@ -26,6 +26,7 @@ export const runShapes = (ids: string[]) =>
     queryFn: ({ signal }) => answer(api.GET("/api/v1/runs/shapes", { params: { query: { run: ids } }, signal })),
     enabled: ids.length > 0,
     staleTime: 60_000,
+    gcTime: 5_000, // a list that grows has other ids every second
   });
 
 export const runOddities = (runId: string) =>
