@@ -84,6 +84,13 @@ def build(data_dir: Path, count: int, base: int) -> dict[str, Any]:
     return figures
 
 
+def ready(data_dir: Path, count: int, base: int) -> dict[str, Any]:
+    """The store that is there, or else a new one; gives back how long it took to make."""
+    built = data_dir / BUILT
+    made: dict[str, Any] = json.loads(built.read_text()) if built.exists() else build(data_dir, count, base)
+    return made
+
+
 class _Multiply:
     """Copies what was imported. The originals are those that arrived last."""
 
@@ -212,9 +219,8 @@ def families(store: Store) -> list[Family]:
 
 
 def run(data_dir: Path, count: int, base: int, values: int) -> dict[str, Any]:
-    built = data_dir / BUILT
     load = [os.getloadavg()[0]]
-    figures = json.loads(built.read_text()) if built.exists() else build(data_dir, count, base)
+    figures = ready(data_dir, count, base)
     with Store.open(data_dir) as store:
         figures["spans"] = store.rows_in("span_records")
         figures["rollups"] = rollups.progress(store)
@@ -245,9 +251,21 @@ def report(figures: dict[str, Any]) -> None:
         print(f"{name:42}{one['values']:8}{one['found']:8.0f}{one['p50_ms']:9.1f}{one['p95_ms']:9.1f}   p95 < {goal:.0f} ms: {verdict}")
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """How large the store is, and where."""
+    parser.add_argument("--spans", type=int, default=10_000_000)
+    parser.add_argument("--base", type=int, default=200_000, help="how many of them are really imported, and multiplied (200000)")
+    parser.add_argument("--dir", type=Path, help="where the store is made; default: the directory for temporary files")
+    parser.add_argument("--keep", action="store_true", help="keep the store in --dir, and use the one that is there")
+
+
 @contextmanager
-def folder(parent: Path | None, keep: bool) -> Iterator[Path]:
-    if parent is not None and keep:
+def folder(arguments: argparse.Namespace) -> Iterator[Path]:
+    """Where the store is, by these arguments; removed at the end unless it is kept."""
+    parent: Path | None = arguments.dir
+    if arguments.keep:
+        if parent is None:
+            raise SystemExit("--keep needs --dir")
         parent.mkdir(parents=True, exist_ok=True)
         yield parent
         return
@@ -257,16 +275,11 @@ def folder(parent: Path | None, keep: bool) -> Iterator[Path]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spans", type=int, default=10_000_000)
-    parser.add_argument("--base", type=int, default=200_000, help="how many of them are really imported, and multiplied (200000)")
+    add_arguments(parser)
     parser.add_argument("--values", type=int, default=VALUES, help=f"most values that each kind of question is asked with ({VALUES})")
-    parser.add_argument("--dir", type=Path, help="where the store is made; default: the directory for temporary files")
-    parser.add_argument("--keep", action="store_true", help="keep the store in --dir, and use the one that is there")
     parser.add_argument("--json", action="store_true", help="also write benchmarks/results/large.json")
     arguments = parser.parse_args()
-    if arguments.keep and arguments.dir is None:
-        parser.error("--keep needs --dir")
-    with folder(arguments.dir, arguments.keep) as made:
+    with folder(arguments) as made:
         figures = run(made / "data", arguments.spans, arguments.base, arguments.values)
     report(figures)
     if arguments.json:

@@ -12,7 +12,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,8 +66,9 @@ Load = Callable[[int, dict[str, str]], dict[str, Any]]
 """Sends to the port with the headers for a time; gives back what was acknowledged and how long that took."""
 
 
-def measure(name: str, load: Load, folder: Path, environments: Path, ports: tuple[int, int]) -> dict[str, Any]:
-    """Spans per second from the first request until the peer's database stands still."""
+@contextmanager
+def running(name: str, folder: Path, environments: Path, ports: tuple[int, int]) -> Iterator[tuple[Path, str]]:
+    """The peer, installed when it is not there yet, with an empty database; gives its data directory and its version."""
     peer = PEERS[name]
     environment = environments / name
     if not (environment / "bin" / peer.program).exists():
@@ -83,24 +85,25 @@ def measure(name: str, load: Load, folder: Path, environments: Path, ports: tupl
     server = subprocess.Popen(command, cwd=data, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         _wait_until_ready(f"http://127.0.0.1:{ports[0]}{peer.ready}")
-        begun = time.perf_counter()
-        sent = load(ports[0], peer.headers)
-        stored, stood_at = _last_count(data / peer.database)
-        took = stood_at - begun
+        yield data, _version(environment, peer.package)
     finally:
         os.killpg(server.pid, 15)
         server.wait()
+
+
+def measure(name: str, load: Load, folder: Path, environments: Path, ports: tuple[int, int]) -> dict[str, Any]:
+    """Spans per second from the first request until the peer's database stands still."""
+    peer = PEERS[name]
+    with running(name, folder, environments, ports) as (data, version):
+        begun = time.perf_counter()
+        sent = load(ports[0], peer.headers)
+        stored, stood_at = last_count(data / peer.database)
+        took = stood_at - begun
     size = sum(file.stat().st_blocks * 512 for file in data.rglob("*") if file.is_file())
-    return {
-        "version": _version(environment, peer.package),
-        "stored": stored,
-        "stored_per_s": stored / took,
-        "bytes_per_span": size / max(stored, 1),
-        **sent,
-    }
+    return {"version": version, "stored": stored, "stored_per_s": stored / took, "bytes_per_span": size / max(stored, 1), **sent}
 
 
-def _last_count(database: Path) -> tuple[int, float]:
+def last_count(database: Path) -> tuple[int, float]:
     """The count once it stands still, and since when it has."""
     deadline = time.perf_counter() + DRAIN_S
     count, since = -1, 0.0

@@ -27,17 +27,17 @@ SPANS_PER_ERROR_ID = 500
 EPOCH_NS = 1_760_000_000_000_000_000
 
 
-def requests(spans: int, *, per_request: int = 2000, seed: int = 1) -> Iterator[bytes]:
-    """Encoded OTLP export requests with ``spans`` spans in all."""
+def requests(spans: int, *, per_request: int = 2000, seed: int = 1, start_ns: int = EPOCH_NS) -> Iterator[bytes]:
+    """Encoded OTLP export requests with ``spans`` spans in all, one started each millisecond from ``start_ns`` on."""
     rnd = random.Random(seed)
     made = 0
     while made < spans:
         count = min(per_request, spans - made)
-        yield _request(rnd, count, made, max(spans // SPANS_PER_ERROR_ID, 1)).SerializeToString()
+        yield _request(rnd, count, start_ns + made * 1_000_000, max(spans // SPANS_PER_ERROR_ID, 1)).SerializeToString()
         made += count
 
 
-def _request(rnd: random.Random, count: int, offset: int, error_ids: int) -> Any:
+def _request(rnd: random.Random, count: int, start_ns: int, error_ids: int) -> Any:
     request = ExportTraceServiceRequest()
     resource = request.resource_spans.add()
     _set(resource.resource, "service.name", f"service-{rnd.randrange(8)}")
@@ -53,7 +53,7 @@ def _request(rnd: random.Random, count: int, offset: int, error_ids: int) -> Any
         else:
             span.parent_span_id = root
         span.trace_id = trace_id
-        span.start_time_unix_nano = EPOCH_NS + (offset + index) * 1_000_000
+        span.start_time_unix_nano = start_ns + index * 1_000_000
         span.end_time_unix_nano = span.start_time_unix_nano + rnd.randrange(10**9)
         agent = f"agent-{rnd.randrange(20)}"
         if place == 0:
@@ -123,3 +123,72 @@ def _tool(rnd: random.Random, span: Any, error_ids: int) -> None:
         ("gen_ai.tool.call.result", result),
     ):
         _set(span, key, value)
+
+
+AGENT_EVERY, TURN_EVERY = 500, 10
+"""In a large run: spans of one agent, and of one of its turns."""
+
+
+def large_run(spans: int, *, trace_id: bytes, start_ns: int, per_request: int = 2000) -> Iterator[bytes]:
+    """One run of so many spans, encoded: agents, their turns, and in each model calls, tool calls and what a tool started, 50 ms each.
+
+    No five spans that look alike stand side by side, so that a view which folds those still shows nearly all of them.
+    """
+    rnd = random.Random(trace_id)
+    for first in range(0, spans, per_request):
+        request = ExportTraceServiceRequest()
+        resource = request.resource_spans.add()
+        _set(resource.resource, "service.name", "large-run")
+        scope = resource.scope_spans.add()
+        scope.scope.name = "benchmark"
+        for number in range(first, min(first + per_request, spans)):
+            span = scope.spans.add(trace_id=trace_id, span_id=(number + 1).to_bytes(8, "big"))
+            span.start_time_unix_nano = start_ns + number * 50_000_000
+            _large_span(rnd, span, number, spans)
+        yield request.SerializeToString()
+
+
+def _large_span(rnd: random.Random, span: Any, number: int, spans: int) -> None:
+    place = number % TURN_EVERY
+    agent = f"agent-{number // AGENT_EVERY}"
+    parent, lasts = number - place, 1
+    if number == 0:
+        span.name, lasts = "large run", spans
+        _set(span, "clew.span.kind", "workflow")
+    elif number % AGENT_EVERY == 1:
+        _agent(rnd, span, agent)
+        parent, lasts = 0, AGENT_EVERY - 1
+    elif place == 0:
+        span.name, lasts = f"turn {number // TURN_EVERY}", TURN_EVERY
+        _set(span, "clew.span.kind", "node")
+        parent = max(number - number % AGENT_EVERY, 0) + 1 if number % AGENT_EVERY else 0
+    elif place % 2:
+        _model_call(rnd, span, agent)
+    else:
+        _tool(rnd, span, 1000)
+        parent = number - 2 if place in (4, 8) else parent
+    if number:
+        span.parent_span_id = (parent + 1).to_bytes(8, "big")
+    span.end_time_unix_nano = span.start_time_unix_nano + lasts * 50_000_000
+    if rnd.random() < 0.02:
+        span.status.code = 2
+        span.status.message = "TimeoutError: the provider did not answer within 30 s"
+
+
+def live(rnd: random.Random, *, trace_id: bytes, first: int, count: int, now_ns: int, done: bool) -> bytes:
+    """Spans ``first`` to ``first + count`` of a run that goes on, encoded: they end now. Its root is there from the start, and ends when the run is done."""
+    request = ExportTraceServiceRequest()
+    resource = request.resource_spans.add()
+    _set(resource.resource, "service.name", "live")
+    scope = resource.scope_spans.add()
+    scope.scope.name = "benchmark"
+    for number in range(first, first + count):
+        span = scope.spans.add(trace_id=trace_id, span_id=(number + 2).to_bytes(8, "big"), parent_span_id=(1).to_bytes(8, "big"))
+        (_tool(rnd, span, 1000) if number % 2 else _model_call(rnd, span, "live"))
+        span.start_time_unix_nano, span.end_time_unix_nano = now_ns - rnd.randrange(10**8, 10**9), now_ns
+    if first == 0 or done:
+        root = scope.spans.add(trace_id=trace_id, span_id=(1).to_bytes(8, "big"))
+        _agent(rnd, root, "live")
+        root.start_time_unix_nano = int.from_bytes(trace_id[:8], "big")
+        root.end_time_unix_nano = now_ns if done else 0
+    return request.SerializeToString()
