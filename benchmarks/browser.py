@@ -11,6 +11,7 @@ import os
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -25,7 +26,7 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage"]
 VIEWPORT = {"width": 1280, "height": 800}
 LONGEST_MS = 60_000
-"""What is not painted by then is not waited for."""
+"""What is not painted by then is not waited for, and counts as that long."""
 
 _WATCH = """
 (() => {
@@ -93,10 +94,6 @@ async ([selector, steps]) => {
 """
 
 
-class NotPainted(SystemExit):
-    """A view did not show what it was waited for."""
-
-
 class Browser:
     """A started Chromium without a window; ``page`` measures in a fresh profile."""
 
@@ -140,10 +137,7 @@ def watching(marks: Mapping[str, str], *, from_key: bool = False) -> str:
 
 
 def load(profile: Any, url: str, marks: Mapping[str, str]) -> dict[str, Any]:
-    """Opens the address in a new tab of the profile: milliseconds from there to each mark, and what was asked of the server.
-
-    :raises NotPainted: a mark was not seen in LONGEST_MS
-    """
+    """Opens the address in a new tab of the profile: milliseconds from there to each mark, and what was asked of the server."""
     page = profile.new_page()
     try:
         page.add_init_script(watching(marks))
@@ -154,10 +148,7 @@ def load(profile: Any, url: str, marks: Mapping[str, str]) -> dict[str, Any]:
 
 
 def typed(profile: Any, url: str, field: str, text: str, marks: Mapping[str, str], ready: str) -> dict[str, Any]:
-    """Types a text into a field of the page and presses Enter: milliseconds from that key to each mark.
-
-    :raises NotPainted: a mark was not seen in LONGEST_MS
-    """
+    """Types a text into a field of the page and presses Enter: milliseconds from that key to each mark."""
     page = profile.new_page()
     try:
         page.add_init_script(watching(marks, from_key=True))
@@ -174,8 +165,9 @@ def typed(profile: Any, url: str, field: str, text: str, marks: Mapping[str, str
 
 def _seen(page: Any, what: str) -> dict[str, Any]:
     found: dict[str, Any] = page.evaluate("() => window.__painted")
-    if found["missing"]:
-        raise NotPainted(f"{what}: not painted within {LONGEST_MS // 1000} s: {', '.join(found['missing'])}")
+    for mark in found["missing"]:
+        print(f"{what}: {mark!r} is not painted after {LONGEST_MS // 1000} s, and counts as that long", file=sys.stderr)
+        found["marks"][mark] = float(LONGEST_MS)
     return found
 
 

@@ -84,12 +84,12 @@ VIEWS = (
         },
     ),
     View("Runs", "/runs", {"rows": ROWS, "all": f"{ROWS} && {has('.runs-histogram svg', '.facet-row', '.table-row .spark')}"}),
+    View("a run of 20 spans", "/runs/{}", RUN, "run"),
+    View(f"a run of {LARGE_RUN:,} spans", "/runs/{}", RUN, "large_run"),
     View("search: a rare word", "/search?filter={}", WORDS, "rare", "rows", 500, 150, True),
     View("search: a word in 10 to 50 %", "/search?filter={}", WORDS, "common", "rows", 500, 150, True),
     View("search: an attribute", "/search?filter={}", FOUND, "attribute", "rows", 500, 150, True),
     View("search: errors of an agent", "/search?filter={}", FOUND, "failed", "rows", 500, 150, True),
-    View("a run of 20 spans", "/runs/{}", RUN, "run"),
-    View(f"a run of {LARGE_RUN:,} spans", "/runs/{}", RUN, "large_run"),
 )
 
 FIELD = "[role=search] input, [role=search] textarea"
@@ -320,15 +320,15 @@ def measure(arguments: argparse.Namespace, data_dir: Path) -> dict[str, Any]:
             figures["spans"] = browser.get(f"{url}/api/v1/spans/count")["count"]
             given = values(url, run)
             with browser.chromium() as started:
-                if arguments.phoenix_minutes:
-                    figures["phoenix"] = phoenix(started, arguments)
                 figures["chromium"] = started.version
                 figures["first_view"] = first_view(started, url)
+                figures["scroll"] = scrolled(started, url, run, min(arguments.repeat, 5))
                 figures["views"] = {}
                 for view in VIEWS:
                     figures["views"][view.name] = found = measure_view(started, url, view, given[view.values], arguments.repeat)
                     print(line(view.name, found), file=sys.stderr)
-                figures["scroll"] = scrolled(started, url, run, min(arguments.repeat, 5))
+                if arguments.phoenix_minutes:
+                    figures["phoenix"] = phoenix(started, arguments)
         if arguments.tail_minutes:
             figures["tail"] = tail(url, arguments.tail_minutes, arguments.tail_rate, lambda: server.seen.memory_info().rss / 2**20)
     finally:

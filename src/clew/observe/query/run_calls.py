@@ -49,7 +49,7 @@ class Calls:
             self.unpriced_models.add(model)
 
     def of_run(self) -> dict[str, Any]:
-        """What a Run has of them."""
+        """What a Run has of them: CALL_COLUMNS."""
         return {
             "models": sorted(self.models),
             "model_calls": self.model_calls,
@@ -60,6 +60,10 @@ class Calls:
             "partial_cost_usd": self.partial_cost_usd,
             "unpriced_models": sorted(self.unpriced_models),
         }
+
+
+CALL_COLUMNS = tuple(Calls().of_run())
+"""Those of the view ``runs`` that are about model calls."""
 
 
 def _sum(total: int | None, value: int | None) -> int | None:

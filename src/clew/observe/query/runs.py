@@ -12,7 +12,7 @@ from clew.observe.query import cursor
 from clew.observe.query.errors.fingerprint import FINGERPRINT
 from clew.observe.query.filter import And, Equals, Node, Not, Or, Term, parse
 from clew.observe.query.filter_sql import AttributeKind, AttributeOperator, Bind, Condition, Field, compile, times_of
-from clew.observe.query.run_calls import MOST_SPANS, Calls, calls_of
+from clew.observe.query.run_calls import CALL_COLUMNS, MOST_SPANS, Calls, calls_of
 from clew.observe.query.search import attribute, seen, words
 from clew.observe.store.schema import select_runs
 from clew.observe.store.store import Store
@@ -270,8 +270,9 @@ def _whole(store: Store, rows: Sequence[dict[str, Any]], *, has_calls: bool = Fa
         return [Run(**row) for row in rows]
     places = _places(store, [row["run_id"] for row in rows])
     if sum(row["spans"] for row in rows) > MOST_SPANS:
-        found = {row["run_id"]: row for row in store.rows(f"SELECT {RUN_COLUMNS} FROM ({_OF_RUNS})", places)}
-        return [Run(**found[row["run_id"]]) for row in rows if row["run_id"] in found]
+        selected = f"SELECT run_id, {', '.join(CALL_COLUMNS)} FROM ({_OF_RUNS})"
+        found = {row["run_id"]: row for row in store.rows(selected, places)}
+        return [Run(**(row | found.get(row["run_id"], {}))) for row in rows]
     calls = calls_of(store, places["ids"], places["first"], places["last"])
     none = Calls()
     return [Run(**(row | calls.get(row["run_id"], none).of_run())) for row in rows]
