@@ -248,12 +248,10 @@ def _trace_id() -> bytes:
 
 def tail(url: str, minutes: float, rate: float, server_rss: Callable[[], float]) -> dict[str, Any]:
     """Memory of pages that are open while spans arrive, over time."""
-    from playwright.sync_api import sync_playwright
-
     traffic = Traffic(url, rate)
     pages = {"Now": "/now", "Runs": "/runs", "a run that goes on": f"/runs/{traffic.long_run.hex()}"}
     samples: dict[str, list[dict[str, float]]] = {name: [] for name in pages}
-    with sync_playwright() as playwright, traffic.arriving():
+    with traffic.arriving():
         time.sleep(3)
         tabs = {name: browser.Tab(url + path) for name, path in pages.items()}
         try:
@@ -262,7 +260,7 @@ def tail(url: str, minutes: float, rate: float, server_rss: Callable[[], float])
                 time.sleep(min(SAMPLE_S, minutes * 60 - passed))
                 for name, tab in tabs.items():
                     at = {"minute": (time.monotonic() - begun) / 60, "server_rss_mib": server_rss()}
-                    samples[name].append(at | tab.sample(playwright))
+                    samples[name].append(at | tab.sample())
                 print(f"\rtail: {passed / 60:.0f} of {minutes:g} minutes", end="", file=sys.stderr)
         finally:
             for tab in tabs.values():
