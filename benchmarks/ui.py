@@ -73,7 +73,14 @@ FOUND = {"rows": f"{ROWS} && {has('.facet-row')}", "all": f"{ROWS} && {COUNTED}"
 WORDS = FOUND | {"all": f"{FOUND['all']} && {has('.table-row mark')}"}
 RUN = {"drawn": "window.__drawn('waterfall')", "all": f"window.__drawn('waterfall') && {has('.minimap canvas', '.run-figures')}"}
 
+PANELS = f"{has('.panel-body')} && !document.querySelector('.panel-skeleton, .panel-body[aria-busy=true]')"
+DASHBOARDS = ("agent-overview", "task-analytics", "performance", "cost-tracking", "errors", "persona-overview", "workflow-performance")
+
 VIEWS = (
+    *(
+        View(f"dashboard {name}, {title}", f"/dashboards/{name}?time={period}", {"all": PANELS})
+        for name, period, title in ((DASHBOARDS[0], "30d", "30 days"), *((name, "1d", "a day") for name in DASHBOARDS))
+    ),
     View(
         "Now",
         "/now",
@@ -92,6 +99,8 @@ VIEWS = (
     View("search: errors of an agent", "/search?filter={}", FOUND, "failed", "rows", 500, 150, True),
 )
 
+FIRST = next(view for view in VIEWS if view.path == "/now")
+"""Where / leads."""
 FIELD = "[role=search] input, [role=search] textarea"
 NOTHING = "/search?filter=name:nothing-has-this-name"
 
@@ -178,7 +187,7 @@ def asked(loads: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
 def first_view(started: browser.Browser, url: str) -> dict[str, float]:
     """Bytes of the first view as they come over the wire."""
     with started.profile() as profile:
-        found = browser.load(profile, url + "/", VIEWS[0].marks)["asked"]
+        found = browser.load(profile, url + "/", FIRST.marks)["asked"]
     sizes = {suffix: sum(one["bytes"] for one in found if one["path"].endswith(suffix)) for suffix in (".js", ".css")}
     return {"js_bytes": sizes[".js"], "css_bytes": sizes[".css"], "files": sum(one["path"].endswith((".js", ".css")) for one in found)}
 
