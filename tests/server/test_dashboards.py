@@ -225,7 +225,7 @@ def test_failures_say_where_since_when_and_whom_they_befell(ask: Ask, store: Any
     otlp.take(store, some(otlp))
     failed_ns = otlp.START + (70 * 60 + 2) * otlp.SECOND
     [row] = panel(ask("GET", "dashboards/errors/answers", time=PERIOD), "alike")["rows"]
-    assert row["cells"] == ["OSError", "search", "no such file", 1, 1, failed_ns, failed_ns, "planner"]
+    assert row["cells"] == ["OSError", "search", "no such file", "new", 1, 1, failed_ns, failed_ns, "planner"]
     assert ask("GET", "spans/count", filter=row["filter"])["count"] == 1
 
 
