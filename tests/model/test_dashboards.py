@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,8 @@ from clew.model.dashboards.panel import (
 
 pytestmark = pytest.mark.needs("chdb", "clickhouse_connect", "lark", "pydantic")
 
+ROOT = Path(__file__).parents[2]
+
 
 def test_the_five_and_the_two_are_there() -> None:
     assert list(BY_NAME) == [
@@ -45,6 +48,8 @@ def test_every_panel_names_what_there_is(dashboard: Dashboard) -> None:
     assert list(mistakes(dashboard)) == []
     for panel in dashboard.panels:
         assert panel.fill or dashboard.fill, f"{panel.id} says no command that fills it"
+        script = (panel.fill or dashboard.fill).removeprefix("python ")
+        assert not script.startswith("examples/") or (ROOT / script).is_file(), f"{panel.id}: there is no {script}"
         assert not panel.fill.startswith("clew.metric") or named(panel.fill), f"{panel.id}: {panel.fill} names no metric"
 
 

@@ -21,9 +21,9 @@ from clew.observe.store.store import Store
 Of = Literal["spans", "runs", "sessions", "logs", "errors"]
 LISTS: tuple[Of, ...] = get_args(Of)
 
-COUNTED: Final = 1_000_000
+COUNTED: Final = 100_000
 """Most spans, log records or failures that are counted, the newest; rollups count any number."""
-RUNS = 100_000
+RUNS = 20_000
 """Most runs that a filter is tried on: each is summed up from its spans."""
 
 

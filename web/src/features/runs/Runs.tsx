@@ -8,7 +8,6 @@ import { useKeys } from "../../app/keys";
 import { between, title, within } from "../../app/time";
 import { useShared, useView } from "../../app/view";
 import { FilterBar } from "../../filter/FilterBar";
-import { facetsIn, facetsOf } from "../../filter/queries";
 import { count, line, plural, usd } from "../../format";
 import { CutNote, Empty } from "../../parts/Empty";
 import { Facets } from "../../parts/Facets";
@@ -83,7 +82,6 @@ export default function Runs() {
   const filter = within(view.filter, view.time);
   const found = useInfiniteQuery(runsPage(filter));
   const summary = useQuery(runSummary(filter));
-  const facets = useQuery({ ...facetsOf("runs", filter), enabled: !found.error, refetchInterval: 20_000 });
   const pages = found.data?.pages;
   const rows = useMemo(() => pages?.flatMap((page) => page.runs) ?? [], [pages]);
   const shapes = useQueries({
@@ -174,7 +172,8 @@ export default function Runs() {
       )}
       <div className="columns">
         <Facets
-          {...facetsIn(facets.data, found.error ?? facets.error)}
+          facets={summary.data?.facets ?? (summary.error ? [] : undefined)}
+          cut={summary.data?.more ? summary.data.looked_at : undefined}
           filter={view.filter ?? ""}
           set={(next) => setView({ filter: next || undefined })}
         />

@@ -13,7 +13,8 @@ import { Figure, Id, Kind, Lasted, Status, Tokens, When } from "../../parts/Figu
 import { SidePanel } from "../../parts/SidePanel";
 import { type Column, Table } from "../../parts/Table";
 import { Excerpt, Passage } from "./Marked";
-import { type Excerpt as Found, excerptsOf, type Hit, spanCount, spansPage } from "./queries";
+import type { Schemas } from "../../api/client";
+import { type Excerpt as Found, excerptsOf, type Hit, spansPage } from "./queries";
 import { wordsOf } from "./words";
 
 /** Spans that match, newest first, with the passage that does. */
@@ -23,7 +24,6 @@ export function Spans({ tabs }: { tabs: ReactNode }) {
   const navigate = useNavigate();
   const filter = within(view.filter, view.time);
   const found = useInfiniteQuery(spansPage(filter));
-  const all = useQuery({ ...spanCount(filter), enabled: !found.error });
   const words = useMemo(() => wordsOf(view.filter ?? ""), [view.filter]);
   const pages = found.data?.pages;
   const rows = useMemo(() => pages?.flatMap((page) => page.hits) ?? [], [pages]);
@@ -42,9 +42,7 @@ export function Spans({ tabs }: { tabs: ReactNode }) {
       <header className="page-title">
         <h1>Search</h1>
         <p aria-live="polite">
-          {pages && (
-            <Sentence rows={rows} all={all.data?.count} more={found.hasNextPage} filtered={Boolean(view.filter)} time={view.time} />
-          )}
+          {pages && <Sentence rows={rows} all={facets.data} more={found.hasNextPage} filtered={Boolean(view.filter)} time={view.time} />}
         </p>
       </header>
       <FilterBar of="spans" page="/search" error={found.error} placeholder='"merge conflict" kind:tool status:error, or any words' />
@@ -152,7 +150,7 @@ function Cost({ hit }: { hit: Hit }) {
   );
 }
 
-type Shown = { rows: Hit[]; all: number | undefined; more: boolean; filtered: boolean; time: string | undefined };
+type Shown = { rows: Hit[]; all: Schemas["Facets"] | undefined; more: boolean; filtered: boolean; time: string | undefined };
 
 function Sentence({ rows, all, more, filtered, time }: Shown) {
   if (rows.length === 0) return <>No span matches.</>;
@@ -160,8 +158,9 @@ function Sentence({ rows, all, more, filtered, time }: Shown) {
   const failed = rows.filter((hit) => hit.status === "error").length;
   return (
     <>
-      {all === undefined ? `${plural(rows.length, "span")}${more ? " and more" : ""}` : plural(all, "span")}
-      {filtered ? (all === 1 ? " matches" : " match") : ""}
+      {plural(all?.counted ?? rows.length, "span")}
+      {(all ? all.more : more) ? " and more" : ""}
+      {filtered ? (all?.counted === 1 ? " matches" : " match") : ""}
       {time ? ` in ${title(time)}` : ""}
       {more ? `; of the newest ${count(rows.length)} ` : ", "}
       {failed ? <span className="error">{count(failed)} failed</span> : "none failed"}, in {plural(runs, "run")}.

@@ -24,13 +24,6 @@ export const logsPage = (filter: string) =>
     getNextPageParam: (page) => page.next,
   });
 
-export const spanCount = (filter: string) =>
-  queryOptions({
-    queryKey: ["search", "count", filter],
-    queryFn: ({ signal }) => answer(api.GET("/api/v1/spans/count", { params: { query: { filter } }, signal })),
-    placeholderData: undefined,
-  });
-
 /** Where in the content of some spans the words are, at most so many places each. */
 export const excerptsOf = (hits: Pick<Hit, "run_id" | "span_id">[], words: string[], most = 1) =>
   queryOptions({
