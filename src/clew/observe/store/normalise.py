@@ -273,11 +273,9 @@ def _count(text: str) -> str:
     return f"if(has_usage, coalesce(toUInt64OrNull({text}), accurateCastOrNull(toFloat64OrNull({text}), 'UInt64')), NULL)"
 
 
-def _closed(name: str, count: str) -> str:
+def _closed(name: str) -> str:
     """A whole includes its parts. Where the parts exceed it, the sender counts them apart, and they are added."""
-    if name not in PARTS:
-        return count
-    parts = " + ".join(f"ifNull({part}, 0)" for part in PARTS[name])
+    count, parts = f"given_{name}", " + ".join(f"ifNull({part}, 0)" for part in PARTS[name])
     return f"if(isNull({count}) OR {parts} <= assumeNotNull({count}), {count}, {count} + {parts})"
 
 
@@ -286,30 +284,64 @@ def _column(slot: int, column: Column) -> str:
     if column.type == "text":
         return text
     if column.type == "count":
-        return _closed(column.name, _count(text))
+        return _count(text)
     if column.type == "usd":
         return f"toFloat64OrNull({text})"
     return f"{text} IN ('true', '1')"
 
 
-def _kind() -> str:
-    """The first kind source with a value that it knows; else the first mark."""
+def _known_kinds() -> str:
+    """What the kind sources say that have a value which is known."""
     meanings = {f"{rank}:{value}": kind for rank, source in enumerate(KIND_SOURCES, 1) for value, kind in source.values.items()}
     meaning = f"transform(concat(toString(c), ':', lower(t)), {_array(list(meanings))}, {_array(list(meanings.values()))}, '')"
-    known = f"arrayFilter(k -> k != '', arrayMap((c, t) -> if(c < {_STRIDE}, {meaning}, ''), found_codes, found))"
+    return f"arrayFilter(k -> k != '', arrayMap((c, t) -> if(c < {_STRIDE}, {meaning}, ''), found_codes, found))"
+
+
+def _kind() -> str:
+    """The first kind source with a value that it knows; else the first mark."""
     marks = ", ".join(f"has(found_codes, {_CODES[key]}), {literal(kind)}" for key, kind in KIND_MARKS.items())
-    return f"if(empty({known}), multiIf({marks}, 'other'), {known}[1])"
+    return f"if(empty(known_kinds), multiIf({marks}, 'other'), known_kinds[1])"
 
 
-def normalise(source: str = "decoded_spans") -> str:
-    """The SELECT that gives each decoded span its normalised columns, and sets its content apart."""
+def _steps() -> list[dict[str, str]]:
+    """What is worked out of a decoded span, one step after the other: each may name what those before it made. As aliases of one SELECT they
+    would be written out wherever they stand, and planning that took longer than the insert of some thousand spans."""
     codes = dict.fromkeys(CONTENT_KEYS, _CONTENT_CODE) | _CODES
     usage = [slot for slot, column in enumerate(COLUMNS, 1) if column.type == "count"]
     pattern = literal("^(" + "|".join(CONTENT_PATTERNS) + ")$")
     restates = " OR ".join(
         f"(k = {literal(key)} AND arrayExists(o -> startsWith(o, {literal(prefix)}), keys))" for key, prefix in RESTATING.items()
     )
-    names = [name for name, _ in SPAN_COLUMNS]
+    counts = {
+        f"given_{column.name}" if column.name in PARTS else column.name: _column(slot, column)
+        for slot, column in enumerate(COLUMNS, 1)
+        if column.type == "count"
+    }
+    return [
+        {"codes": f"arrayMap(k -> toUInt16(transform(k, {_array(list(codes))}, {list(codes.values())}, 0)), keys)"},
+        {
+            "is_found": f"arrayMap((c, v) -> c BETWEEN 1 AND {_CONTENT_CODE - 1} AND notEmpty(v), codes, texts)",
+            "is_content": f"arrayMap((k, v, c) -> length(v) > {LONG_VALUE_BYTES} OR c = {_CONTENT_CODE} OR (c = 0 AND match(k, {pattern})), keys, texts, codes)",
+        },
+        {
+            "found": "arraySort((v, c) -> c, arrayFilter((v, f) -> f, texts, is_found), arrayFilter((c, f) -> f, codes, is_found))",
+            "found_codes": "arraySort(arrayFilter((c, f) -> f, codes, is_found))",
+            "content_keys": "arrayFilter((k, c) -> c, keys, is_content)",
+            "content_texts": "arrayFilter((v, c) -> c, texts, is_content)",
+        },
+        {
+            "slots": f"arrayMap(c -> intDiv(c, {_STRIDE}), found_codes)",
+            "known_kinds": _known_kinds(),
+            "content_hashes": "arrayMap(v -> xxh3(v), content_texts)",
+            "content_restates": f"arrayMap(k -> {restates}, content_keys)",
+        },
+        {"has_usage": f"hasAny(slots, {usage})"},
+        counts,
+    ]
+
+
+def normalise(source: str = "decoded_spans") -> str:
+    """The SELECT that gives each decoded span its normalised columns, and sets its content apart."""
     computed = {
         "version": "bitOr(bitShiftLeft(toUInt64(end_ns > 0), 63), arrival_ns)",
         "retired": "toUInt8(0)",
@@ -326,21 +358,16 @@ def normalise(source: str = "decoded_spans") -> str:
         "content_types": "arrayFilter((t, c) -> c, types, is_content)",
         "event_attributes": "arrayMap((k, v) -> mapFromArrays(k, v), event_keys, event_texts)",
         "link_attributes": "arrayMap((k, v) -> mapFromArrays(k, v), link_keys, link_texts)",
-        **{column.name: _column(slot, column) for slot, column in enumerate(COLUMNS, 1)},
+        **{column.name: _column(slot, column) for slot, column in enumerate(COLUMNS, 1) if column.type != "count"},
+        **{name: _closed(name) for name in PARTS},
     }
-    select = ",\n    ".join(f"{computed[name]} AS {name}" if name in computed else name for name in names)
-    return f"""WITH
-    arrayMap(k -> toUInt16(transform(k, {_array(list(codes))}, {list(codes.values())}, 0)), keys) AS codes,
-    arrayMap((c, v) -> c BETWEEN 1 AND {_CONTENT_CODE - 1} AND notEmpty(v), codes, texts) AS is_found,
-    arraySort((v, c) -> c, arrayFilter((v, f) -> f, texts, is_found), arrayFilter((c, f) -> f, codes, is_found)) AS found,
-    arraySort(arrayFilter((c, f) -> f, codes, is_found)) AS found_codes,
-    arrayMap(c -> intDiv(c, {_STRIDE}), found_codes) AS slots,
-    hasAny(slots, {usage}) AS has_usage,
-    arrayMap((k, v, c) -> length(v) > {LONG_VALUE_BYTES} OR c = {_CONTENT_CODE} OR (c = 0 AND match(k, {pattern})), keys, texts, codes) AS is_content
-SELECT
+    select = ",\n    ".join(f"{computed[name]} AS {name}" if name in computed else name for name, _ in SPAN_COLUMNS)
+    for step in _steps():
+        source = f"(SELECT *, {', '.join(f'{sql} AS {name}' for name, sql in step.items())}\nFROM {source})"
+    return f"""SELECT
     {select},
-    arrayFilter((k, c) -> c, keys, is_content) AS content_keys,
-    arrayFilter((v, c) -> c, texts, is_content) AS content_texts,
-    arrayMap(v -> xxh3(v), content_texts) AS content_hashes,
-    arrayMap(k -> {restates}, content_keys) AS content_restates
+    content_keys,
+    content_texts,
+    content_hashes,
+    content_restates
 FROM {source}"""
