@@ -89,7 +89,7 @@ class Profiles:
 _TEXT_TYPES = ("text", "enum")
 KEYS = tuple(field.name for field in FIELDS.values() if field.type in _TEXT_TYPES)
 
-AGENT = "multiIf(agent != '', toString(agent), kind = 'agent', toString(name), toString(inherited))"
+_AGENT = "multiIf(agent != '', toString(agent), kind = 'agent', toString(name), toString(inherited))"
 _INHERITED = f"(SELECT trace_id, span_id, agent AS inherited FROM settled FINAL WHERE agent != '' AND {TRACES_WITHIN})"
 _CALLS = f"""(SELECT trace_id, span_id, true AS is_call, input_tokens, output_tokens, cost_usd
     FROM model_calls WHERE {TRACES_WITHIN} AND {SPANS_WITHIN})"""
@@ -102,7 +102,7 @@ _SPENT = """countIf(is_call) AS model_calls, sumIf(c.input_tokens, is_call) AS i
 _NOT_SPENT = "0 AS model_calls, NULL AS input_tokens, NULL AS output_tokens, 0. AS partial_cost_usd, 0. AS cost_usd"
 
 
-def spans_that_match(condition: str, columns: Mapping[str, str], *, agents: bool) -> str:
+def _spans(condition: str, columns: Mapping[str, str], *, agents: bool) -> str:
     """The spans that match, each once, with these columns beside what figures need."""
     named = "".join(f", {sql} AS {name}" for name, sql in columns.items())
     inherited = f"LEFT ANY JOIN {_INHERITED} AS inherited_agents USING (trace_id, span_id)" if agents else ""
@@ -161,7 +161,7 @@ def _most_frequent(store: Store, source: _Source, most: int) -> list[str]:
 def _of_spans(store: Store, text: str, by: str, now: datetime, with_calls: bool) -> _Source:
     condition = condition_of(store, text, now=now)
     given: dict[str, Any] = {**window(parse(text), now).parameters, **condition.parameters}
-    spans = spans_that_match(condition.sql, {"key": _key(by, given)}, agents=by == "agent")
+    spans = _spans(condition.sql, {"key": _key(by, given)}, agents=by == "agent")
 
     calls = f"LEFT ANY JOIN {_CALLS} AS c USING (trace_id, span_id)" if with_calls else ""
 
@@ -205,7 +205,7 @@ def _key(by: str, given: dict[str, Any]) -> str:
         near = get_close_matches(by, KEYS, 1)
         hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(KEYS)}."
         raise QueryError(f"figures cannot be shown by {by!r}; {hint} An attribute is written @{by}")
-    return AGENT if by == "agent" else f"toString({FIELDS[by].column_sql})"
+    return _AGENT if by == "agent" else f"toString({FIELDS[by].column_sql})"
 
 
 def _bucket(text: str | None) -> int | None:
@@ -226,10 +226,10 @@ def profiles(store: Store, text: str = "", *, limit: int = 100) -> Profiles:
     within = window(parse(text), now)
     condition = condition_of(store, text, now=now)
     given = {**within.parameters, **condition.parameters}
-    keys = {"agent_name": AGENT, "operation": "toString(name)"}
+    keys = {"agent_name": _AGENT, "operation": "toString(name)"}
     source = rolled(store, text, now, by=("agent", "name"))
     if source is None:
-        found = f"SELECT agent_name, operation, {_TIMES} FROM {spans_that_match(condition.sql, keys, agents=True)} GROUP BY agent_name, operation"
+        found = f"SELECT agent_name, operation, {_TIMES} FROM {_spans(condition.sql, keys, agents=True)} GROUP BY agent_name, operation"
     else:
         found = figures_of(source, {"agent_name": "toString(r.agent)", "operation": "toString(r.name)"})
         given |= source.parameters

@@ -9,20 +9,19 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal, get_args
 
 from clew.observe.query import logs, run_summary, runs, sessions
-from clew.observe.query.aggregates import AGENT, spans_that_match
 from clew.observe.query.errors import groups
-from clew.observe.query.filter import parse
 from clew.observe.query.rolled import rolled
 from clew.observe.query.run_summary import Counted, Facet
-from clew.observe.query.search import condition_of
-from clew.observe.query.window import window
+from clew.observe.query.search import search
 from clew.observe.store.store import Store
 
 Of = Literal["spans", "runs", "sessions", "logs", "errors"]
 LISTS: tuple[Of, ...] = get_args(Of)
 
+HITS: Final = 2_000
+"""Most spans that are counted, the newest: they are found as a search finds them. Rollups count any number."""
 COUNTED: Final = 100_000
-"""Most spans, log records or failures that are counted, the newest; rollups count any number."""
+"""Most log records or failures that are counted, the newest."""
 RUNS = 20_000
 """Most runs that a filter is tried on: each is summed up from its spans."""
 
@@ -39,15 +38,8 @@ class Facets:
     """Whether there may be older ones, which were not counted."""
 
 
-_SPANS: Mapping[str, str] = {
-    "kind": "toString(kind)",
-    "status": "toString(status)",
-    "agent": AGENT,
-    "tool": "toString(tool)",
-    "model": "toString(if(response_model != '', response_model, request_model))",
-    "error": "toString(error_type)",
-    "service": "toString(service)",
-}
+_SPANS = ("kind", "status", "agent", "tool", "model", "error", "service")
+"""Labels of rollups, and fields of a hit."""
 _LOGS: Mapping[str, str] = {
     "level": logs.LOG_FIELDS["level"].column_sql,
     "service": "toString(service)",
@@ -75,23 +67,22 @@ def facets(store: Store, text: str = "", *, of: Of = "spans", values: int = 8) -
 
 def _of_spans(store: Store, text: str, values: int) -> Facets:
     now = datetime.now(UTC)
-    sources = {field: rolled(store, text, now, by=(field,)) for field in _SPANS} if rolled(store, text, now) else {}
-    if not sources or None in sources.values():
-        condition = condition_of(store, text, now=now)
-        given = {**window(parse(text), now).parameters, **condition.parameters}
-        columns = {f"f_{field}": sql for field, sql in _SPANS.items()}
-        newest = f"SELECT * FROM {spans_that_match(condition.sql, columns, agents=True)} ORDER BY start_ns DESC LIMIT {COUNTED}"
-        return _counted(store, "spans", newest, list(_SPANS), given, values)
-    found = []
-    for field, source in sources.items():
-        assert source is not None
+    found: list[Facet] = []
+    total = 0
+    for field in _SPANS:
+        source = rolled(store, text, now, by=(field,))
+        if source is None:
+            hits = search(store, text, limit=HITS)
+            return _tallied(
+                "spans", {field: [getattr(hit, field) for hit in hits.hits] for field in _SPANS}, len(hits.hits), hits.more, values
+            )
         rows = store.pairs(
             f"SELECT toString({field}) AS value, sum(spans) AS n FROM {source.table} GROUP BY value ORDER BY n DESC, value",
             source.parameters,
         )
-        total = sum(rows.values())
+        total = int(sum(rows.values()))
         found.append(_facet(field, rows.items(), values))
-    return Facets("spans", found, int(total), False)
+    return Facets("spans", found, total, False)
 
 
 def _of_logs(store: Store, text: str, values: int) -> Facets:
@@ -137,13 +128,17 @@ def _of_runs(store: Store, text: str, values: int) -> Facets:
 
 def _of_sessions(store: Store, text: str, values: int) -> Facets:
     found, more = sessions.newest(store, text)
-    columns: dict[str, Iterable[str]] = {
+    columns = {
         "user": [one.user_id for one in found],
         "agent": [agent for one in found for agent in one.agents],
         "model": [model for one in found for model in one.models],
     }
-    made = [_facet(field, sorted(Counter(of).items(), key=lambda pair: (-pair[1], pair[0])), values) for field, of in columns.items()]
-    return Facets("sessions", made, len(found), more)
+    return _tallied("sessions", columns, len(found), more, values)
+
+
+def _tallied(of: Of, columns: Mapping[str, Iterable[str]], counted: int, more: bool, values: int) -> Facets:
+    tallies = {field: sorted(Counter(column).items(), key=lambda pair: (-pair[1], pair[0])) for field, column in columns.items()}
+    return Facets(of, [_facet(field, rows, values) for field, rows in tallies.items()], counted, more)
 
 
 def _facet(field: str, rows: Iterable[tuple[str, int]], values: int) -> Facet:

@@ -90,6 +90,8 @@ class Hit:
     status: str
     state: str
     status_message: str
+    error: str
+    """Class of the error, such as an exception's type, rate_limit or timeout; '' for none."""
     start_ns: int
     duration_ns: int | None
     input_tokens: int | None
@@ -343,7 +345,7 @@ def attribute(key: str, operator: AttributeOperator, value: str | None, kind: At
 _USAGE = tuple(field.name for field in fields(Usage))
 
 _CANDIDATE = f"""trace_id AS run_id, span_id, version, content_hash, toString(kind) AS kind, name, service,
-    {_AGENT} AS agent, {_MODEL} AS model, tool, toString(status) AS status, {_STATE} AS state, status_message, start_ns, {DURATION} AS duration_ns,
+    {_AGENT} AS agent, {_MODEL} AS model, tool, toString(status) AS status, {_STATE} AS state, status_message, toString(error_type) AS error, start_ns, {DURATION} AS duration_ns,
     {MAY_COST} AS may_cost"""
 """What the span itself says of a hit."""
 
