@@ -154,6 +154,7 @@ def questions(service: str) -> list[Callable[[Store], Any]]:
         lambda store: sorted_rows(aggregate(store, f"{of} {since}", by="model", bucket="1m")),
         lambda store: sorted_rows(aggregate(store, f"{of} status:error OR {of} agent:planner", by="agent", bucket="1h")),
         lambda store: sorted_rows(aggregate(store, f"{of} -model:tiered kind:(llm,tool)", by="tool")),
+        lambda store: sorted_rows(aggregate(store, of, by="model", bucket="1h", with_calls=False)),
         lambda store: profiles(store, of).profiles,
         lambda store: profiles(store, f"{of} {since} agent:*"),
         *(
@@ -315,7 +316,7 @@ def test_a_span_that_moves_to_another_minute_leaves_the_first(rolling: Store, ot
 
 
 def test_spans_that_are_deleted_leave_the_rollups(rolling: Store, otlp: Any) -> None:
-    insert(rolling, otlp, [otlp.span(n, 1003 + n, 0, USED, **at(otlp, 60 * n)) for n in (0, 1)], **{"service.name": "deleted"})
+    insert(rolling, otlp, [otlp.span(n + 1, 1003 + n, 0, USED, **at(otlp, 60 * n)) for n in (0, 1)], **{"service.name": "deleted"})
     rolled_up(rolling)
     which = "trace_id = {id:String}"
     for delete in (True, False):
@@ -405,7 +406,7 @@ def test_percentiles_are_within_one_percent_of_their_place(rolling: Store, otlp:
 
 def test_completion_counts_what_is_rolled_up_however_old(rolling: Store, otlp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(completion, "RECENT", 1)
-    spans = [otlp.span(n, 3000, 0, TOOL | {"gen_ai.tool.name": f"drill-{n % 2}"}, **at(otlp, 60 * n)) for n in range(5)]
+    spans = [otlp.span(n + 1, 3000, 0, TOOL | {"gen_ai.tool.name": f"drill-{n % 2}"}, **at(otlp, 60 * n)) for n in range(5)]
     insert(rolling, otlp, spans, **{"service.name": "workshop"})
     rolled_up(rolling)
     assert completion.values(rolling, "tool", "DRILL").suggestions == [Suggestion("drill-0", 3), Suggestion("drill-1", 2)]

@@ -15,6 +15,7 @@ from clew.observe.query.filter_sql import Condition
 from clew.observe.query.filter_values import duration_ns
 from clew.observe.query.rolled import HOUR_NS, Rolled, rolled
 from clew.observe.query.rolled import figures as figures_of
+from clew.observe.query.rolled import times as times_of
 from clew.observe.query.search import DURATION, FIELDS, condition_of
 from clew.observe.query.window import FOREVER, SPANS_WITHIN, TRACES_WITHIN, Window, window
 from clew.observe.store.rollups import LABELS, MINUTE_NS, Range, any_of
@@ -125,7 +126,7 @@ def aggregate(
     """
     now = datetime.now(UTC)
     bucket_ns = _bucket(bucket)
-    source = _of_rollups(store, text, by, bucket_ns, now) or _of_spans(store, text, by, now, with_calls)
+    source = _of_rollups(store, text, by, bucket_ns, now, with_calls) or _of_spans(store, text, by, now, with_calls)
     given = dict(source.parameters)
     keep, order = "", "spans DESC, key"
     cut = False
@@ -172,7 +173,7 @@ def _of_spans(store: Store, text: str, by: str, now: datetime, with_calls: bool)
     return _Source(spans, "key", "count()", figures, given)
 
 
-def _of_rollups(store: Store, text: str, by: str, bucket_ns: int | None, now: datetime) -> _Source | None:
+def _of_rollups(store: Store, text: str, by: str, bucket_ns: int | None, now: datetime, with_calls: bool) -> _Source | None:
     if by and by not in LABELS:
         return None
     rows = rolled(store, text, now, by=(by,) if by else (), bucket_ns=bucket_ns or HOUR_NS)
@@ -182,7 +183,8 @@ def _of_rollups(store: Store, text: str, by: str, bucket_ns: int | None, now: da
 
     def figures(keep: str, bucket_ns: int | None) -> str:
         at = f"toInt64(intDiv(r.at * {MINUTE_NS}, {{bucket:UInt64}}) * {{bucket:UInt64}})" if bucket_ns is not None else "toInt64(0)"
-        return figures_of(rows, {"key": key, "at": at}, keep)
+        keys = {"key": key, "at": at}
+        return figures_of(rows, keys, keep) if with_calls else times_of(rows, keys, keep, _NOT_SPENT)
 
     return _Source(rows.table, key, "sum(spans)", figures, rows.parameters)
 
@@ -231,7 +233,7 @@ def profiles(store: Store, text: str = "", *, limit: int = 100) -> Profiles:
     if source is None:
         found = f"SELECT agent_name, operation, {_TIMES} FROM {_spans(condition.sql, keys, agents=True)} GROUP BY agent_name, operation"
     else:
-        found = figures_of(source, {"agent_name": "toString(r.agent)", "operation": "toString(r.name)"})
+        found = times_of(source, {"agent_name": "toString(r.agent)", "operation": "toString(r.name)"})
         given |= source.parameters
     rows = store.rows(
         f"SELECT *, agent_name AS agent FROM ({found}) ORDER BY spans DESC, agent, operation LIMIT {{most:UInt64}}",

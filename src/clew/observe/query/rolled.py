@@ -147,6 +147,26 @@ _COST = (
 )
 
 
+def _percentiles(table: str) -> str:
+    digest = f"quantilesTDigestMerge({rollups.PERCENTILES})({table}.durations)"
+    return ", ".join(
+        f"if(sum({table}.ended) = 0, NULL, toInt64(round({digest}[{place}]))) AS p{level}_ns"
+        for place, level in ((1, 50), (2, 95), (3, 99))
+    )
+
+
+def times(rows: Rolled, keys: dict[str, str], keep: str = "", more: str = "") -> str:
+    """SELECT of the figures of spans alone: to work out what model calls cost takes most of a question's planning.
+
+    :param more: other columns that are wanted
+    """
+    given = ", ".join(f"{sql} AS {name}" for name, sql in keys.items())
+    return (
+        f"SELECT {given}, sum(r.spans) AS spans, sumIf(r.spans, r.status = 'error') AS errors, {_percentiles('r')}{more and f', {more}'} "
+        f"FROM {rows.table} AS r {keep} GROUP BY {', '.join(keys)}"
+    )
+
+
 def figures(rows: Rolled, keys: dict[str, str], keep: str = "") -> str:
     """SELECT of all figures of spans and of the model calls among them, by these keys.
 
@@ -167,12 +187,8 @@ def figures(rows: Rolled, keys: dict[str, str], keep: str = "") -> str:
     # One step inside the other, for the engine writes out an alias wherever it stands.
     per_million = f"SELECT *, {usd} AS usd_per_million FROM ({by_price}) AS b LEFT ANY JOIN ({prices}) AS p USING (model_id)"
     priced = f"SELECT *, call IN {rollups.CHARGED} AND isNull(cost) AS is_unpriced FROM (SELECT *, {_COST} AS cost FROM ({per_million}))"
-    digest = f"quantilesTDigestMerge({rollups.PERCENTILES})(p.durations)"
-    percentiles = ", ".join(
-        f"if(sum(p.ended) = 0, NULL, toInt64(round({digest}[{place}]))) AS p{level}_ns" for place, level in ((1, 50), (2, 95), (3, 99))
-    )
     return (
-        f"SELECT {names}, sum(p.spans) AS spans, sum(p.errors) AS errors, {percentiles}, sumIf(p.spans, call != 'none') AS model_calls, "
+        f"SELECT {names}, sum(p.spans) AS spans, sum(p.errors) AS errors, {_percentiles('p')}, sumIf(p.spans, call != 'none') AS model_calls, "
         "model_calls AS calls, sum(with_usage) AS calls_with_usage, "
         f"{', '.join(f'sum(p.{name}) AS {name}' for name in _SUMS)}, "
         "sum(ifNull(cost, 0)) AS partial_cost_usd, if(countIf(call != 'none' AND isNull(cost)) > 0, NULL, partial_cost_usd) AS cost_usd, "
