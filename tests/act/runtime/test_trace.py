@@ -165,7 +165,7 @@ def test_secrets_reach_no_trace_file(run_document: Run, trace: WorkflowTraceColl
     secret, key = 'hunter2"\\x', "ghp_" + "A1b2" * 9
     declared = {"password": {"secret": True}, "pin": {"secret": True, "type": "integer"}, "nested": {"secret": True}}
     found = run_document(
-        say(text="login ${inputs.password}", api_key="abc", auth={"token": "t" * 20}, pin="${inputs.pin}"),
+        say(text="login ${inputs.password}", api_key="open sesame", auth={"token": "t" * 20}, pin="${inputs.pin}"),
         say(deep=["${n0.text}", {"x": "${inputs.nested}"}]),
         call(lambda: (_ for _ in ()).throw(ValueError(f"refused {secret} and {key}"))),
         inputs=declared,
@@ -175,7 +175,7 @@ def test_secrets_reach_no_trace_file(run_document: Run, trace: WorkflowTraceColl
     assert found.trace_path is not None
     text = found.trace_path.read_text()
     assert json.loads(text)["inputs"] == {"password": "[redacted]", "pin": "[redacted]", "nested": "[redacted]"}
-    for hidden in (secret, json.dumps(secret)[1:-1], "hunter2", key, "abc", "t" * 20, "innermost secret"):
+    for hidden in (secret, json.dumps(secret)[1:-1], "hunter2", key, "open sesame", "t" * 20, "innermost secret"):
         assert hidden not in text
     assert '"pin","template":"${inputs.pin}","resolved":"[redacted]"' in text
 
