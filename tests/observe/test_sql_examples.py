@@ -65,8 +65,7 @@ def test_every_example_runs_and_finds_something(store: Store, otlp: Any) -> None
 def test_the_limits_are_those_that_hold() -> None:
     from clew.observe.query.sql import MEMORY_BYTES
 
-    limits = {name: sql.__kwdefaults__[name] for name in ("max_rows", "timeout_s")}
-    assert limits == {"max_rows": 100_000, "timeout_s": 60.0}
+    assert {"max_rows": 100_000, "timeout_s": 60.0}.items() <= (sql.__kwdefaults__ or {}).items()
     assert f"{MEMORY_BYTES >> 30} GiB" in PAGE
     assert "100,000 rows" in PAGE
     assert "60 seconds" in PAGE
