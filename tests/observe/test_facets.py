@@ -115,10 +115,10 @@ def test_runs_sessions_logs_and_errors_have_facets_of_their_own(filled: Any) -> 
 
 
 def test_what_was_not_counted_is_said(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from clew.observe.query import facets, sessions
+    from clew.observe.query import facets, run_summary, sessions
 
     monkeypatch.setattr(facets, "HITS", 5)
-    monkeypatch.setattr(facets, "RUNS", 2)
+    monkeypatch.setattr(run_summary, "LOOKED_AT", 2)
     monkeypatch.setattr(sessions, "LOOKED_AT", 1)
     for of, counted in (("spans", 5), ("runs", 2), ("sessions", 1)):
         found = counts(filled, of)

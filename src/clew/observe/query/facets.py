@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, get_args
 
-from clew.observe.query import logs, run_summary, runs, sessions
+from clew.observe.query import logs, run_summary, sessions
 from clew.observe.query.errors import groups
 from clew.observe.query.rolled import rolled
 from clew.observe.query.run_summary import Counted, Facet
@@ -22,8 +22,6 @@ HITS: Final = 2_000
 """Most spans that are counted, the newest: they are found as a search finds them. Rollups count any number."""
 COUNTED: Final = 100_000
 """Most log records or failures that are counted, the newest."""
-RUNS = 20_000
-"""Most runs that a filter is tried on: each is summed up from its spans."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +119,8 @@ def _counted(store: Store, of: Of, rows: str, fields: list[str], given: Mapping[
 
 
 def _of_runs(store: Store, text: str, values: int) -> Facets:
-    newest = runs.newest(store, text, most=RUNS)
-    found, counted = run_summary.facets_of(store, newest.select_with_calls, newest.parameters, values)
-    return Facets("runs", found, counted, newest.looked_at >= RUNS)
+    found = run_summary.summary(store, text, values=values)
+    return Facets("runs", found.facets, found.runs, found.more)
 
 
 def _of_sessions(store: Store, text: str, values: int) -> Facets:

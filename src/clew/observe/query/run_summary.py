@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from clew.observe.query.runs import newest
 from clew.observe.store.store import Store
@@ -98,8 +97,6 @@ _COUNTS = f"""SELECT pair.1, pair.2, count() AS n FROM (
     FROM (SELECT *, {_OUTCOME} AS outcome FROM ({{found}}))
 ) GROUP BY pair ORDER BY n DESC, pair.2"""
 """What is grouped by is a pair of what it is and its value: one pass for every field, and for the second in which a run of each outcome started."""
-_FACETS = """arrayConcat([('status', status), ('state', state), ('name', name), ('service', service)],
-    arrayMap(a -> ('agent', a), agents), arrayMap(m -> ('model', m), models))"""
 FIELDS = ("status", "state", "agent", "model", "name", "service")
 """Fields of a filter that are counted, in the order in which they are shown."""
 
@@ -135,22 +132,6 @@ def summary(store: Store, text: str = "", *, bars: int = 60, values: int = 8) ->
         _starts(outcomes, bars),
         [_facet(name, counted.get(name, []), values) for name in FIELDS],
     )
-
-
-def facets_of(store: Store, select: str, given: dict[str, Any], values: int) -> tuple[list[Facet], int]:
-    """Facets of selected runs, and how many there are.
-
-    :param select: of runs with their calls, as runs.newest() gives it, with its parameters
-    """
-    rows = store.query(
-        f"SELECT pair.1, pair.2, count() AS n FROM (SELECT arrayJoin(arrayPushBack({_FACETS}, ('', ''))) AS pair FROM ({select})) "
-        "GROUP BY pair ORDER BY n DESC, pair.2 LIMIT {most:UInt64} BY pair.1",
-        {**given, "most": values + 1},
-    ).result_rows
-    counted: dict[str, list[tuple[str, int]]] = {}
-    for name, value, count in rows:
-        counted.setdefault(name, []).append((value, count))
-    return [_facet(name, counted.get(name, []), values) for name in FIELDS], counted.get("", [("", 0)])[0][1]
 
 
 def _starts(outcomes: Mapping[str, Sequence[tuple[int, int]]], bars: int) -> Starts:

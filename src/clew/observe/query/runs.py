@@ -171,7 +171,7 @@ class Newest:
     """How many the filter is tried on."""
 
 
-def newest(store: Store, text: str = "", *, most: int = LOOKED_AT) -> Newest:
+def newest(store: Store, text: str, *, most: int) -> Newest:
     """:param most: how many the filter is tried on
     :raises FilterError: the filter does not parse; points at the character
     """

@@ -86,6 +86,10 @@ NEWEST_FIRST = f"{SECOND} DESC, start_ns DESC"
 """The order in which span_records are read without sorting them all."""
 
 
+DAY = "toDate(fromUnixTimestamp64Nano(toInt64(arrival_ns)), 'UTC')"
+"""The day of arrival, UTC: what every table that holds records is partitioned by, so that retention can drop it."""
+
+
 def literal(text: str) -> str:
     """``text`` as an SQL string literal."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

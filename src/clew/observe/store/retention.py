@@ -15,7 +15,8 @@ from typing import Final, Literal, NamedTuple
 from clew import settings
 from clew.errors import StoreError
 from clew.observe.store import removed
-from clew.observe.store.schema import DAY, PART_OF, Placement
+from clew.observe.store.normalise import DAY
+from clew.observe.store.schema import PART_OF, Placement
 from clew.observe.store.settle import settle, touch
 from clew.observe.store.store import Store
 

@@ -13,9 +13,6 @@ from clew.model.dialects import COLUMNS
 from clew.observe.store import normalise, points, pricing, redaction, rollups, sketches, unrolled
 from clew.wire.otlp import METRICS, SIGNALS, Signal, landing_columns
 
-DAY = "toDate(fromUnixTimestamp64Nano(toInt64(arrival_ns)), 'UTC')"
-"""The day of arrival, UTC: what every table that holds records is partitioned by, so that retention can drop it."""
-
 LATER = (METRICS,)
 """Signals that few send. What takes one in is made when its first record comes: its SQL is larger than many a store."""
 
@@ -143,7 +140,7 @@ def parts(placement: Placement, *, redact: bool = False) -> dict[str, str]:
         # Who settles removes just the rows that it has read: others may have been added since.
         "mark": ",\n    mark UInt64 DEFAULT rand64()" if placement.is_shared else "",
         "second": normalise.SECOND,
-        "day": DAY,
+        "day": normalise.DAY,
         "value_type": normalise.VALUE_TYPE_SQL,
         "point_columns": ",\n    ".join(f"{name} {kind}" for name, kind in points.POINT_COLUMNS),
         "span_columns": ",\n    ".join(f"{name} {kind}" for name, kind in normalise.SPAN_COLUMNS),

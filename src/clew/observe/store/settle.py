@@ -14,9 +14,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clew.observe.store import rollups, totals
-from clew.observe.store.normalise import SPAN_COLUMNS
+from clew.observe.store.normalise import DAY, SPAN_COLUMNS
 from clew.observe.store.pricing import REFUSED
-from clew.observe.store.schema import DAY
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from clew.observe.store.normalise import NEWEST_FIRST, literal
+from clew.observe.store.normalise import DAY, NEWEST_FIRST, literal
 
 if TYPE_CHECKING:
     from clew.observe.store.store import Store
@@ -30,7 +30,6 @@ FIELDS: Final = {"session": "session_id", "user": "user_id", "message": "status_
 TOP: Final = f"{VALUES}, 3, 'counts'"
 """Parameters of topKWeighted: how many, room for others on the way, and counts beside the values."""
 
-_DAY = "toDate(fromUnixTimestamp64Nano(toInt64(arrival_ns)), 'UTC')"
 _NAMES = f"arrayConcat(arrayMap(k -> concat('@', k), mapKeys(attributes)), [{', '.join(map(literal, FIELDS))}])"
 _VALUES = f"arrayConcat(mapValues(attributes), [{', '.join(f'toString({column})' for column in FIELDS.values())}])"
 
@@ -53,7 +52,7 @@ def refresh(store: Store) -> None:
         newest = f"SELECT * FROM span_records ORDER BY {NEWEST_FIRST} LIMIT {FIRST}"
         _add(store, f"({newest})", 1, store.value(f"SELECT max(arrival_ns) FROM ({newest})"))
         return
-    came = f"span_records WHERE arrival_ns > {until} AND {_DAY} >= toDate(fromUnixTimestamp64Nano(toInt64({until})), 'UTC')"
+    came = f"span_records WHERE arrival_ns > {until} AND {DAY} >= {DAY.replace('arrival_ns', str(until))}"
     [(count, last)] = store.query(f"SELECT count(), max(arrival_ns) FROM {came}").result_rows
     if count:
         share = max(count // SAMPLE, 1)
@@ -75,7 +74,7 @@ def forget(store: Store) -> None:
 def _add(store: Store, spans: str, share: int, last: int) -> None:
     counted = (
         f"SELECT day, name, if(length(value) <= {LONGEST}, value, '') AS value, count() * {share} AS n FROM ("
-        f"SELECT {_DAY} AS day, arrayJoin(arrayZip({_NAMES}, {_VALUES})) AS pair, pair.1 AS name, pair.2 AS value FROM {spans}"
+        f"SELECT {DAY} AS day, arrayJoin(arrayZip({_NAMES}, {_VALUES})) AS pair, pair.1 AS name, pair.2 AS value FROM {spans}"
         ") WHERE startsWith(name, '@') OR value != '' GROUP BY day, name, value"
     )
     store.command(

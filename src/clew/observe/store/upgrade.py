@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from clew.observe.store.normalise import SPAN_COLUMNS, VALUE_TYPE_SQL
-from clew.observe.store.schema import DAY
+from clew.observe.store.normalise import DAY, SPAN_COLUMNS, VALUE_TYPE_SQL
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
 from clew.connect import jaeger_v3
@@ -27,22 +28,44 @@ MOST_REQUESTS = classic.MOST_SPANS // bundle.CHUNK
 Json = dict[str, Any]
 
 
-def _asked(name: str) -> Any:
+def _query(name: str) -> Any:
     return Query(alias=f"query.{name}", max_length=10_000, description="As in Jaeger's API.")
 
 
-Service = Annotated[str, _asked("service_name")]
-Operation = Annotated[str, _asked("operation_name")]
-SpanName = Annotated[str, _asked("span_name")]
-Since = Annotated[str, _asked("start_time_min")]
-Until = Annotated[str, _asked("start_time_max")]
-Shortest = Annotated[str, _asked("duration_min")]
-Longest = Annotated[str, _asked("duration_max")]
-Attributes = Annotated[str, _asked("attributes")]
-Traces = Annotated[str, _asked("num_traces")]
-Depth = Annotated[str, _asked("search_depth")]
 Text = Annotated[str, Query(max_length=10_000, description="As in Jaeger's API.")]
 TraceId = Annotated[str, Path(max_length=64, description="A trace's id; leading zeros may be left out.")]
+
+
+def _asked(
+    service: Annotated[str, _query("service_name")] = "",
+    operation: Annotated[str, _query("operation_name")] = "",
+    span_name: Annotated[str, _query("span_name")] = "",
+    since: Annotated[str, _query("start_time_min")] = "",
+    until: Annotated[str, _query("start_time_max")] = "",
+    shortest: Annotated[str, _query("duration_min")] = "",
+    longest: Annotated[str, _query("duration_max")] = "",
+    attributes: Annotated[str, _query("attributes")] = "",
+    traces: Annotated[str, _query("num_traces")] = "",
+    depth: Annotated[str, _query("search_depth")] = "",
+) -> Callable[[], classic.Wanted]:
+    """Which traces are asked for; raises Wrong when it is called, so that the answer is Jaeger's."""
+
+    def wanted() -> classic.Wanted:
+        limit = traces or depth
+        return classic.Wanted(
+            service or required("query.service_name"),
+            window(_micros("query.start_time_min", since), _micros("query.start_time_max", until)),
+            span_name or operation,
+            tags_of([], attributes),
+            duration_of("query.duration_min", shortest),
+            duration_of("query.duration_max", longest),
+            min(number_of("query.num_traces", limit) if limit else 20, MOST_TRACES),
+        )
+
+    return wanted
+
+
+Asked = Annotated[Callable[[], classic.Wanted], Depends(_asked)]
 
 
 def _reply(body: Json, status: int = 200) -> Response:
@@ -69,47 +92,15 @@ async def operation_names(asking: Asking, service: Text = "", span_kind: Text = 
 
 
 @router.get("/trace-summaries", response_model=Json)
-async def trace_summaries(
-    asking: Asking,
-    service: Service = "",
-    operation: Operation = "",
-    span_name: SpanName = "",
-    since: Since = "",
-    until: Until = "",
-    shortest: Shortest = "",
-    longest: Longest = "",
-    attributes: Attributes = "",
-    traces: Traces = "",
-    depth: Depth = "",
-) -> Response:
+async def trace_summaries(asking: Asking, asked: Asked) -> Response:
     """The newest traces with a span that fulfils everything, in short. Times are RFC 3339, durations as in `1.2s`."""
-    try:
-        wanted = _wanted(service, span_name or operation, since, until, shortest, longest, attributes, traces or depth)
-    except Wrong as error:
-        return _refuse(400, str(error))
-    return _reply(await asking.ask(_summaries, wanted))
+    return await _answer(asking, asked, _summaries)
 
 
 @router.get("/traces", response_model=Json)
-async def find_traces(
-    asking: Asking,
-    service: Service = "",
-    operation: Operation = "",
-    span_name: SpanName = "",
-    since: Since = "",
-    until: Until = "",
-    shortest: Shortest = "",
-    longest: Longest = "",
-    attributes: Attributes = "",
-    traces: Traces = "",
-    depth: Depth = "",
-) -> Response:
+async def find_traces(asking: Asking, asked: Asked) -> Response:
     """The same traces, whole, as OTLP/JSON."""
-    try:
-        wanted = _wanted(service, span_name or operation, since, until, shortest, longest, attributes, traces or depth)
-    except Wrong as error:
-        return _refuse(400, str(error))
-    return _reply(await asking.ask(_search, wanted))
+    return await _answer(asking, asked, _search)
 
 
 @router.get("/traces/{trace_id}", response_model=Json)
@@ -117,6 +108,14 @@ async def one_trace(asking: Asking, trace_id: TraceId, start_time: Text = "", en
     """One trace as OTLP/JSON. It is found by its id; the times are taken and not needed."""
     found = await asking.ask(_traces, [whole_id(trace_id)])
     return _reply(found) if found["result"]["resourceSpans"] else _refuse(404, "trace not found")
+
+
+async def _answer(asking: Asking, asked: Callable[[], classic.Wanted], of: Callable[[Store, classic.Wanted], Json]) -> Response:
+    try:
+        wanted = asked()
+    except Wrong as error:
+        return _refuse(400, str(error))
+    return _reply(await asking.ask(of, wanted))
 
 
 def _summaries(store: Store, wanted: classic.Wanted) -> Json:
@@ -130,20 +129,6 @@ def _search(store: Store, wanted: classic.Wanted) -> Json:
 def _traces(store: Store, trace_ids: list[str]) -> Json:
     requests = chain.from_iterable(bundle.span_requests(store, trace_id) for trace_id in trace_ids)
     return jaeger_v3.traces(islice(requests, MOST_REQUESTS))
-
-
-def _wanted(
-    service: str, operation: str, since: str, until: str, shortest: str, longest: str, attributes: str, limit: str
-) -> classic.Wanted:
-    return classic.Wanted(
-        service or required("query.service_name"),
-        window(_micros("query.start_time_min", since), _micros("query.start_time_max", until)),
-        operation,
-        tags_of([], attributes),
-        duration_of("query.duration_min", shortest),
-        duration_of("query.duration_max", longest),
-        min(number_of("query.num_traces", limit) if limit else 20, MOST_TRACES),
-    )
 
 
 def _micros(name: str, text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Final
 
 from clew.model import attributes as names
 from clew.model.catalogue import BY_NAME
@@ -39,6 +40,10 @@ def _question(panel: Panel) -> MetricOf:
     return panel.question
 
 
+_UNITS: Final[dict[str, Unit]] = {"s": "s", "ms": "ms", "token": "tokens", "USD": "usd", "byte": "bytes"}
+"""Of the catalogue -> of panels."""
+
+
 def _metric(panel: Panel) -> Metric:
     return BY_NAME[_question(panel).metric]
 
@@ -72,7 +77,7 @@ def unit(metric: Metric, figure: str) -> Unit:
         return "per_minute"
     if figure == "count":
         return "count"
-    return {"s": "s", "ms": "ms", "token": "tokens", "USD": "usd", "byte": "bytes"}.get(metric.unit, "count")  # type: ignore[return-value]
+    return _UNITS.get(metric.unit, "count")
 
 
 _TITLES = {"total": "Count", "count": "Count", "per_minute": "Per minute", "share": "Share", "sum": "In all", "mean": "Mean", "last": "Now"}
