@@ -47,7 +47,7 @@ READY_S = 2.0
 IDLE_MIB = 400
 TEMPLATES = 40
 """Requests that are made beforehand for each client; each pass over them gets new ids."""
-IDLE_S = 5.0
+IDLE_S = 20.0
 
 
 def free_ports(count: int) -> list[int]:

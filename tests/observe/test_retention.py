@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from clew.observe.ingest.quarantine import signal_named
 from clew.observe.query.traces import contents
 from clew.observe.store import retention, schema
 from clew.observe.store.removed import removed
 from clew.observe.store.retention import DAILY, KEPT, Keep, days, plan, prune
 from clew.observe.store.settle import settle
-from clew.observe.store.store import _INSERT_SETTINGS, Store
+from clew.observe.store.store import Store
 from clew.wire.check import check_json, stamp_json
-from clew.wire.otlp import METRICS
 
 DAY = 86_400
 NOON = 20_000 * DAY + DAY // 2
@@ -28,9 +28,7 @@ FOR_EVER = Keep(0, 0, 0, 0)
 def take(store: Store, signal: str, request: dict[str, Any], *, days_ago: float) -> None:
     """Stores a request as it would have been, had it arrived then."""
     body = stamp_json(check_json(json.dumps(request).encode()).body, int((NOON - days_ago * DAY) * 1e9), "test")
-    if signal == "metrics":
-        store._make_way_for(METRICS)
-    store.client().raw_insert(f"landing_{signal}_json", insert_block=body, fmt="JSONEachRow", settings=_INSERT_SETTINGS)
+    store.insert(signal_named(signal), "json", body)
     settle(store)
 
 

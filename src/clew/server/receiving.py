@@ -47,7 +47,8 @@ class Receiving:
         self.collector = collector
         self.limits = limits
         self.room = Room(limits.requests_bytes)
-        self._checkers = ThreadPoolExecutor(2, "clew-check")
+        # One: checking holds the interpreter, and two that take it from each other cost a tenth of the rate.
+        self._checkers = ThreadPoolExecutor(1, "clew-check")
 
     async def take(
         self, signal: Signal, encoding: Encoding, compression: str, data: bytes, sender: str, take: Callable[[int], None]

@@ -34,6 +34,7 @@ class Checked:
 
 
 _LENGTHS = {"trace_id": 16, "span_id": 8}
+_NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 _NEEDED = "16 and 8 bytes are needed, not all of them zero"
 
 
@@ -272,7 +273,6 @@ def check_protobuf(signal: Signal, body: bytes, limits: Limits | None = None) ->
         raise MalformedRecord(f"not an OTLP protobuf message: {error}") from None
     checked = Checked(signal, body, 0)
     changed = False
-    zeros = bytes(8) in body
     for group in getattr(request, signal.resources):
         for scope in getattr(group, signal.scopes):
             records = getattr(scope, signal.records)
@@ -281,7 +281,7 @@ def check_protobuf(signal: Signal, body: bytes, limits: Limits | None = None) ->
                 bad = [
                     i
                     for i, span in enumerate(records)
-                    if len(span.trace_id) != 16 or len(span.span_id) != 8 or (zeros and not (any(span.trace_id) and any(span.span_id)))
+                    if len(span.trace_id) != 16 or len(span.span_id) != 8 or span.trace_id == _NO_TRACE or span.span_id == _NO_SPAN
                 ]
                 for index in reversed(bad):
                     checked.rejected.append(_bad_ids(records[index]))

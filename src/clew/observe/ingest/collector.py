@@ -233,11 +233,11 @@ class Collector:
     def _take_in(self) -> None:
         """Inserts what waits, until it is less than a batch or SETTLE_S have passed."""
         deadline = time.monotonic() + SETTLE_S
-        self._held = self._held or merges.hold(self._store)
         self._unsettled = True
         inserting: deque[_Inserting] = deque()
         try:
             while frames := self._log.next(BATCH_BYTES):
+                self._held = self._held or merges.hold(self._store)
                 inserting.append(self._insert(frames))
                 if len(inserting) >= IN_FLIGHT:
                     self._finish(inserting)

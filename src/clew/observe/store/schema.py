@@ -13,11 +13,20 @@ from clew.model.dialects import COLUMNS
 from clew.observe.store import normalise, points, pricing, redaction, rollups, sketches, unrolled
 from clew.wire.otlp import METRICS, SIGNALS, Signal, landing_columns
 
-LATER = (METRICS,)
-"""Signals that few send. What takes one in is made when its first record comes: its SQL is larger than many a store."""
+ENCODINGS = ("protobuf", "json")
 
-ON_DEMAND = ("totals", *rollups.TABLES, unrolled.TABLE, sketches.TABLES)
-"""Words in the names of files whose tables are made when somebody first asks for what they hold."""
+
+def way_in(signal: Signal, encoding: str) -> str:
+    """The word in the names of the files that take in records of a signal in an encoding."""
+    return f"{signal.name}_{encoding}"
+
+
+ON_DEMAND = (
+    *(way_in(signal, encoding) for signal in SIGNALS for encoding in ENCODINGS),
+    *("totals", *rollups.TABLES, unrolled.TABLE, sketches.TABLES),
+)
+"""Words in the names of files whose tables are made when the first record comes that needs them, or somebody first asks for what they hold:
+few stores need all of them, and the SQL of the ways in is larger than many a store."""
 
 
 RETIRED = ("074_note_conflicts.sql",)
@@ -83,10 +92,6 @@ class File(NamedTuple):
     """Of its text."""
     statements: list[str]
 
-    def takes_in(self, signal: Signal) -> bool:
-        """Whether only records of this signal need it."""
-        return f"_{signal.name}_" in self.name
-
     def holds(self, word: str) -> bool:
         """Whether it is one of those that ON_DEMAND names by this word."""
         return self.name.removesuffix(".sql").endswith(f"_{word}")
@@ -94,7 +99,7 @@ class File(NamedTuple):
     @property
     def is_later(self) -> bool:
         """Whether a new store does without it."""
-        return any(map(self.takes_in, LATER)) or any(map(self.holds, ON_DEMAND))
+        return any(map(self.holds, ON_DEMAND))
 
 
 VIEW_ORDER = ("spans", "contents", "model_calls", "tool_calls", "runs", "sessions", "messages", "decisions", "logs", "points")
@@ -164,10 +169,11 @@ def parts(placement: Placement, *, redact: bool = False) -> dict[str, str]:
         "result_hash": _first_hash(RESULT_KEYS),
     }
     for signal in SIGNALS:
-        for encoding, json in (("protobuf", False), ("json", True)):
-            generated[f"landing_{signal.name}_{encoding}"] = landing_columns(signal, json=json)
+        for encoding in ENCODINGS:
+            json = encoding == "json"
+            generated[f"landing_{way_in(signal, encoding)}"] = landing_columns(signal, json=json)
             decoded = points.decode(json=json, redact=redact) if signal is METRICS else normalise.decode(signal, json=json)
-            generated[f"decode_{signal.name}_{encoding}"] = decoded
+            generated[f"decode_{way_in(signal, encoding)}"] = decoded
     return generated
 
 
