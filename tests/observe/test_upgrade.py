@@ -20,6 +20,7 @@ from clew.observe.store.prices import refresh_prices
 from clew.observe.store.settle import settle
 from clew.observe.store.store import Store
 from clew.wire.check import check_json, stamp_json
+from clew.wire.otlp import LOGS, TRACES
 
 SCHEMAS = Path(__file__).parent / "schemas"
 EARLIER = tuple(range(1, SCHEMA))
@@ -70,6 +71,8 @@ def insert(client: Any, made: list[tuple[str, int, bytes]]) -> None:
 def expected(tmp_path_factory: pytest.TempPathFactory, otlp: Any) -> tuple[list[Any], list[Any]]:
     """What a store of this version has of the records, and what its settler noted."""
     with Store.open(tmp_path_factory.mktemp("present")) as store:
+        for signal in (TRACES, LOGS):
+            store.make(schema.way_in(signal, "json"))
         insert(store.client(), records(otlp))
         settle(store)
         refresh_prices(store)
@@ -98,6 +101,7 @@ def test_a_store_of_each_earlier_schema_shows_the_same_figures_after_the_upgrade
     earlier: int, tmp_path: Path, otlp: Any, expected: tuple[list[Any], list[Any]]
 ) -> None:
     write_earlier(tmp_path, earlier, records(otlp), settled=expected[1], conflicts=expected[0][4])
+    there = (SCHEMAS / f"{earlier}.sql").read_text()
     for step in range(earlier + 1, SCHEMA + 1):  # broken off in the middle of each step
         broken_off = pytest.MonkeyPatch()
         before, after = upgrade.UPGRADES[step]
@@ -117,7 +121,9 @@ def test_a_store_of_each_earlier_schema_shows_the_same_figures_after_the_upgrade
             tables = store.pairs("SELECT name, engine FROM system.tables WHERE database = currentDatabase()")
             assert not [name for name in tables if name.endswith(("_1", "_2")) or name == "schema_files"]
             assert {name for name, engine in tables.items() if engine == "MaterializedView"} == {
-                schema.made_by(file.name) for file in schema.files() if "CREATE MATERIALIZED" in file.statements[-1] and not file.is_later
+                schema.made_by(file.name)
+                for file in schema.files()
+                if "CREATE MATERIALIZED" in file.statements[-1] and (not file.is_later or schema.made_by(file.name) in there)
             }
     with Store.open(tmp_path) as store:  # it takes in what comes, and the same again changes nothing
         insert(store.client(), records(otlp))

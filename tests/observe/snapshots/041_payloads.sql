@@ -1,6 +1,6 @@
 -- Content: each distinct value once per trace. A value that only restates messages of its own span is kept and not indexed.
 CREATE TABLE IF NOT EXISTS payloads  (
-    trace_id String CODEC(ZSTD(3)),
+    trace_id String CODEC(ZSTD(1)),
     hash UInt64,
     indexed Bool,
     arrival_ns UInt64 CODEC(Delta, ZSTD(1)),

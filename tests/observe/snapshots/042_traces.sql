@@ -1,6 +1,6 @@
 -- When the first and the last span of each trace started, of those that arrived on one day: the range of span_records that a trace is in.
 CREATE TABLE IF NOT EXISTS traces  (
-    trace_id String CODEC(ZSTD(3)),
+    trace_id String CODEC(ZSTD(1)),
     first_ns SimpleAggregateFunction(min, UInt64),
     last_ns SimpleAggregateFunction(max, UInt64),
     day Date

@@ -1,9 +1,9 @@
 -- Log records. A record has no id of its own: it is what it says, and its number among equal ones of its batch. In the
 -- order of time, to the second, as spans are: the newest are read first and lie together; the exact time is part of the content.
 CREATE TABLE IF NOT EXISTS log_records  (
-    trace_id String CODEC(ZSTD(3)),
-    span_id String CODEC(ZSTD(3)),
-    time_ns UInt64 CODEC(Delta, ZSTD(3)),
+    trace_id String CODEC(ZSTD(1)),
+    span_id String CODEC(ZSTD(1)),
+    time_ns UInt64 CODEC(Delta, ZSTD(1)),
     content_hash UInt64 CODEC(NONE),
     ordinal UInt32,
     arrival_ns UInt64 CODEC(Delta, ZSTD(1)),
@@ -16,13 +16,13 @@ CREATE TABLE IF NOT EXISTS log_records  (
     event_name LowCardinality(String),
     body String CODEC(ZSTD(3, 24)),
     body_type Enum8('string' = 0, 'int' = 1, 'double' = 2, 'bool' = 3, 'json' = 4),
-    resource Map(LowCardinality(String), String) CODEC(ZSTD(3)),
-    attributes Map(LowCardinality(String), String) CODEC(ZSTD(3)),
-    attribute_types Array(Enum8('string' = 0, 'int' = 1, 'double' = 2, 'bool' = 3, 'json' = 4)) CODEC(ZSTD(3)),
+    resource Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    attribute_types Array(Enum8('string' = 0, 'int' = 1, 'double' = 2, 'bool' = 3, 'json' = 4)) CODEC(ZSTD(1)),
     scope_version LowCardinality(String),
-    scope_attributes Map(LowCardinality(String), String) CODEC(ZSTD(3)),
-    scope_types Array(Enum8('string' = 0, 'int' = 1, 'double' = 2, 'bool' = 3, 'json' = 4)) CODEC(ZSTD(3)),
-    resource_types Array(Enum8('string' = 0, 'int' = 1, 'double' = 2, 'bool' = 3, 'json' = 4)) CODEC(ZSTD(3)),
+    scope_attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    scope_types Array(Enum8('string' = 0, 'int' = 1, 'double' = 2, 'bool' = 3, 'json' = 4)) CODEC(ZSTD(1)),
+    resource_types Array(Enum8('string' = 0, 'int' = 1, 'double' = 2, 'bool' = 3, 'json' = 4)) CODEC(ZSTD(1)),
     INDEX traces trace_id TYPE bloom_filter(0.0005) GRANULARITY 1
 ) ENGINE = ReplacingMergeTree(arrival_ns)
 PARTITION BY toDate(fromUnixTimestamp64Nano(toInt64(arrival_ns)), 'UTC')

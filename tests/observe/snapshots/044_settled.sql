@@ -1,8 +1,8 @@
 -- What is known of a span only from its whole trace: whether a descendant accounts for its usage, and the agent it belongs to. It goes with
 -- the day on which the span arrived.
 CREATE TABLE IF NOT EXISTS settled  (
-    trace_id String CODEC(ZSTD(3)),
-    span_id String CODEC(ZSTD(3)),
+    trace_id String CODEC(ZSTD(1)),
+    span_id String CODEC(ZSTD(1)),
     settled_ns UInt64,
     shadowed Bool,
     agent LowCardinality(String),

@@ -299,10 +299,17 @@ class Store:
             for name in schema.RETIRED:
                 client.command(f"DROP VIEW IF EXISTS {schema.made_by(name)} {self.engine.placement.on_cluster} SYNC")
                 self._made.pop(name, None)
-            self._make(file for file in self._files() if file.name in found.made or not file.is_later)
+            there = self._tables(client) if upgrades else set()  # earlier versions made more, and noted it elsewhere
+            self._make(
+                file for file in self._files() if file.name in found.made or schema.made_by(file.name) in there or not file.is_later
+            )
             for _, after in upgrades:
                 after(client)
         self.engine.write_format(Format(made=self._made))
+
+    @staticmethod
+    def _tables(client: Client) -> set[str]:
+        return {name for (name,) in client.query("SELECT name FROM system.tables WHERE database = currentDatabase()").result_rows}
 
     def _files(self) -> Iterator[schema.File]:
         return schema.files(self.engine.placement, redact=self._redact)

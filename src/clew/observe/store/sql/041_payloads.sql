@@ -4,7 +4,7 @@ CREATE TABLE IF NOT EXISTS payloads $on_cluster (
     hash UInt64,
     indexed Bool,
     arrival_ns UInt64 CODEC(Delta, ZSTD(1)),
-    value String CODEC(ZSTD(1, 24)) SETTINGS (min_compress_block_size = 4194304, max_compress_block_size = 16777216),
+    value String CODEC(ZSTD(3, 24)) SETTINGS (min_compress_block_size = 4194304, max_compress_block_size = 16777216),
     INDEX words if(indexed, value, '') TYPE text(tokenizer = 'splitByNonAlpha', preprocessor = lower(if(indexed, value, '')), posting_list_codec = 'bitpacking', dictionary_block_size = 4096)
 ) ENGINE = ${replicated}ReplacingMergeTree(indexed)
 PARTITION BY toDate(fromUnixTimestamp64Nano(toInt64(arrival_ns)), 'UTC')

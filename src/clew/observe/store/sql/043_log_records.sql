@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS log_records $on_cluster (
     severity_number UInt8,
     severity_text LowCardinality(String),
     event_name LowCardinality(String),
-    body String CODEC(ZSTD(1, 24)),
+    body String CODEC(ZSTD(3, 24)),
     body_type $value_type,
     resource Map(LowCardinality(String), String) CODEC(ZSTD(1)),
     attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
