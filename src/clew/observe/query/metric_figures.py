@@ -15,7 +15,7 @@ from clew.model.catalogue.metric import Metric
 from clew.observe.query.filter import parse
 from clew.observe.query.search import condition_of
 from clew.observe.query.window import SPANS_WITHIN, TRACES_WITHIN, window
-from clew.observe.store.figures_sql import of_metric
+from clew.observe.store.figures_sql import giving, of_metric
 from clew.observe.store.store import Store
 
 LEVELS: Final = (50, 95, 99)
@@ -99,8 +99,9 @@ def metric_figures(
         return _gauges(store, metric, where_labels, given)
     found: dict[tuple[tuple[str, ...], int], Reading] = {}
     condition = condition_of(store, filter, now=now)
-    derived = of_metric(metric, f"{SPANS_WITHIN} AND {condition.sql}", TRACES_WITHIN)
-    if derived is not None:
+    within = f"{SPANS_WITHIN} AND {condition.sql}"
+    derived = of_metric(metric, within, TRACES_WITHIN)
+    if derived is not None and store.query(giving(metric, within), {**condition.parameters, **given}).result_rows:
         levels = ", ".join(str(level / 100) for level in LEVELS)
         rows = store.query(
             f"SELECT arrayMap(i -> labels[i], {{by:Array(UInt8)}}) AS key, {_at('start_ns', bucket_ns)} AS at, count(), sum(value), "

@@ -10,11 +10,12 @@ from clew.model.catalogue import BY_NAME, CATALOGUE
 from clew.model.catalogue.figures import Figures, Labels, Series
 from clew.model.catalogue.metric import Metric
 from clew.observe.store import totals
-from clew.observe.store.figures_sql import DERIVED, active
+from clew.observe.store.figures_sql import DERIVED, OPEN_TRACES, active
 from clew.observe.store.store import Store
 
-OPEN_NS: Final = 7 * 86_400 * 10**9
-"""How long a span that does not end counts as open."""
+HOUR_NS: Final = 3_600 * 10**9
+OPEN_NS: Final = 7 * 24 * HOUR_NS
+"""How long a span that does not end counts as open, give or take an hour."""
 
 _CONNECTIONS: Final = BY_NAME["database_connections"]
 _GAUGES: Final = {metric.otel or metric.name: metric for metric in CATALOGUE if metric.type == "gauge"}
@@ -46,8 +47,11 @@ def reading(store: Store, own: Figures | None = None) -> Iterator[tuple[Metric, 
 def gauges(store: Store) -> Iterator[tuple[Metric, list[tuple[Labels, Series]]]]:
     """What is open, and what processes last said. Of processes that have ended only what stands for all of them is kept."""
     now = Figures()
-    for number, labels, count in store.query(active(), {"since": max(time.time_ns() - OPEN_NS, 0)}).result_rows:
-        now.add(DERIVED[number][0], tuple(labels), count)
+    since = {"since": max(time.time_ns() - OPEN_NS, 0) // HOUR_NS * HOUR_NS}
+    traces = [trace for (trace,) in store.query(OPEN_TRACES, since).result_rows]
+    if traces:
+        for number, labels, count in store.query(active(), {**since, "traces": traces}).result_rows:
+            now.add(DERIVED[number][0], tuple(labels), count)
     for name, attributes, value in store.query(_MEASURED, {"names": list(_GAUGES)}).result_rows:
         metric = _GAUGES[name]
         labels = tuple([attributes.get(label, "") for label in metric.label_names])

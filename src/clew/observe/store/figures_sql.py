@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
@@ -148,26 +149,52 @@ FROM (
 GROUP BY number, labels, slot"""
 
 
+_HAS_USAGE: Final = "(isNotNull(input_tokens) OR isNotNull(output_tokens))"
+
+
+def _rows_of(metric: Metric) -> list[Derived]:
+    """The derivations of a metric from spans that have ended."""
+    return [row for row in metric.derived if row.take != "active"]
+
+
+def _may_give(rows: list[Derived]) -> str:
+    """A condition on span_records: the ended spans that may give a figure, as far as they tell themselves."""
+
+    def of(row: Derived) -> str:
+        kind = f"(kind = 'llm' OR {_HAS_USAGE})" if row.kind == MODEL_CALL else f"kind = {literal(row.kind)}"
+        told = row._replace(where=_without(row.where, COST_SOURCE), unless=_without(row.unless, COST_SOURCE))
+        return " AND ".join([kind, *_conditions(told)])
+
+    return f"end_ns > 0 AND ({' OR '.join(dict.fromkeys(map(of, rows)))})"
+
+
+def _without(named: Mapping[str, tuple[str, ...]], name: str) -> dict[str, tuple[str, ...]]:
+    return {key: values for key, values in named.items() if key != name}
+
+
+def giving(metric: Metric, where: str) -> str:
+    """The SELECT of one row when spans may give figures of a metric that is not only measured, else of none. It reads no more than it must,
+    where of_metric() takes the versions of every span of the time apart.
+
+    :param where: a condition on span_records
+    """
+    return f"SELECT 1 FROM span_records WHERE {where} AND {_may_give(_rows_of(metric))} LIMIT 1"
+
+
 def of_metric(metric: Metric, where: str, settled: str) -> str | None:
     """The SELECT of the figures that ended spans give of one metric: (trace_id, start_ns, labels, value, slot); None when it is measured only.
 
     :param where: a condition on span_records; :param settled: one on settled
     """
-    rows = [row for row in metric.derived if row.take != "active"]
+    rows = _rows_of(metric)
     if not rows:
         return None
     of_cost = any(COST in row.attributes for row in rows) or any(COST_SOURCE in label.of for label in metric.labels)
     of_calls = of_cost or any(row.kind in (MODEL_CALL, "llm") for row in rows)
-    has_usage = "(isNotNull(input_tokens) OR isNotNull(output_tokens))"
-    kinds = {row.kind for row in rows}
-    may = [f"kind IN ({', '.join(map(literal, sorted(kinds - {MODEL_CALL})))})"] if kinds - {MODEL_CALL} else []
-    may += [f"(kind = 'llm' OR {has_usage})"] if MODEL_CALL in kinds else []
-    if len(rows) == 1:
-        may = [" AND ".join([*may, *_conditions(rows[0])])]
-    spans = f"(SELECT * FROM span_records FINAL WHERE {where} AND end_ns > 0 AND ({' OR '.join(may)})) AS s"
+    spans = f"(SELECT * FROM span_records FINAL WHERE {where} AND {_may_give(rows)}) AS s"
     if of_calls:
         spans += f" LEFT JOIN (SELECT trace_id, span_id, shadowed FROM settled FINAL WHERE shadowed AND {settled}) AS verdicts USING (trace_id, span_id)"
-        spans = f"(SELECT *, NOT shadowed AND (kind = 'llm' OR {has_usage}) AS is_call FROM {spans})"
+        spans = f"(SELECT *, NOT shadowed AND (kind = 'llm' OR {_HAS_USAGE}) AS is_call FROM {spans})"
     if of_cost:
         spans = (
             f"(SELECT *, {pricing.COST_USD} AS cost_usd, {pricing.COST_SOURCE} AS cost_source FROM (SELECT *, {pricing.charged()} AS charged_tokens, "
@@ -181,23 +208,28 @@ def of_metric(metric: Metric, where: str, settled: str) -> str | None:
     )
 
 
+_OPEN: Final = "end_ns = 0 AND start_ns >= {since:UInt64}"
+_ACTIVE: Final = [(number, metric, row) for number, (metric, row) in enumerate(DERIVED) if row.take == "active"]
+
+OPEN_TRACES: Final = f"""SELECT DISTINCT trace_id FROM span_records
+WHERE {_OPEN} AND kind IN ({", ".join(sorted({literal(row.kind) for _, _, row in _ACTIVE}))})"""
+"""The traces with spans that had not ended when they were sent, among them those that have ended since. The engine remembers where there are
+none, as long as it is asked for the same ``since``."""
+
+
 @cache
 def active() -> str:
-    """The SELECT of what is open: (number of the derivation, labels, count)."""
+    """The SELECT of what is open in some ``traces``: (number of the derivation, labels, count)."""
     rows = [
         f"if(kind = {literal(row.kind)}{''.join(f' AND {condition}' for condition in _conditions(row))}, "
         f"[tuple(toUInt16({number}), {_labels(metric, row)})], [])"
-        for number, (metric, row) in enumerate(DERIVED)
-        if row.take == "active"
+        for number, metric, row in _ACTIVE
     ]
-    kinds = ", ".join(sorted({literal(row.kind) for _, row in DERIVED if row.take == "active"}))
-    open_spans = "end_ns = 0 AND start_ns >= {since:UInt64}"
     return f"""SELECT figure.1 AS number, figure.2 AS labels, count() AS count
 FROM (
     SELECT arrayJoin(arrayConcat({", ".join(rows)})) AS figure
-    FROM (SELECT * FROM span_records WHERE {open_spans} AND kind IN ({kinds}) AND process NOT IN (SELECT process FROM processes) LIMIT 1 BY trace_id, span_id)
-    WHERE (trace_id, span_id) NOT IN (
-        SELECT trace_id, span_id FROM span_records WHERE end_ns > 0 AND start_ns >= {{since:UInt64}}
-            AND trace_id IN (SELECT trace_id FROM span_records WHERE {open_spans}))
+    FROM (SELECT * FROM span_records WHERE {_OPEN} AND trace_id IN {{traces:Array(String)}} LIMIT 1 BY trace_id, span_id)
+    WHERE process NOT IN (SELECT process FROM processes) AND (trace_id, span_id) NOT IN (
+        SELECT trace_id, span_id FROM span_records WHERE end_ns > 0 AND start_ns >= {{since:UInt64}} AND trace_id IN {{traces:Array(String)}})
 )
 GROUP BY number, labels"""

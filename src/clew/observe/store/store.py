@@ -300,9 +300,7 @@ class Store:
                 client.command(f"DROP VIEW IF EXISTS {schema.made_by(name)} {self.engine.placement.on_cluster} SYNC")
                 self._made.pop(name, None)
             there = self._tables(client) if upgrades else set()  # earlier versions made more, and noted it elsewhere
-            self._make(
-                file for file in self._files() if file.name in found.made or schema.made_by(file.name) in there or not file.is_later
-            )
+            self._make(file for file in self._files() if file.name in found.made or schema.made_by(file.name) in there or not file.is_later)
             for _, after in upgrades:
                 after(client)
         self.engine.write_format(Format(made=self._made))
