@@ -6,7 +6,7 @@ one, as a search does; beyond MOST_SPANS the engine is faster.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,14 +71,19 @@ def _sum(total: int | None, value: int | None) -> int | None:
 
 
 _WITHIN = "trace_id IN {ids:Array(String)}"
+OF_SETTLED = f"{_WITHIN} AND day IN {{days:Array(Date)}}"
+"""What is settled of runs: their ids may be anywhere in the table, the days on which their spans arrived are few."""
 _CALLS = f"""SELECT trace_id, span_id, start_ns, {", ".join(COSTS)} FROM span_records FINAL
 WHERE {_WITHIN} AND start_ns BETWEEN {{first:UInt64}} AND {{last:UInt64}} AND ({MAY_COST})"""
-_SHADOWED = f"SELECT trace_id, span_id FROM settled WHERE {_WITHIN} GROUP BY trace_id, span_id HAVING argMax(shadowed, settled_ns)"
+_SHADOWED = f"SELECT trace_id, span_id FROM settled WHERE {OF_SETTLED} GROUP BY trace_id, span_id HAVING argMax(shadowed, settled_ns)"
 
 
-def calls_of(store: Store, run_ids: Sequence[str], first_ns: int, last_ns: int) -> dict[str, Calls]:
-    """The calls of runs whose spans start between these times, both included; runs without any are left out."""
-    given = {"ids": list(run_ids), "first": first_ns, "last": last_ns}
+def calls_of(store: Store, given: Mapping[str, Any]) -> dict[str, Calls]:
+    """The calls of runs; runs without any are left out.
+
+    :param given: ``ids`` of the runs, between which times their spans start, both included (``first``, ``last``), and the ``days`` on which
+        they arrived
+    """
     shadowed = store.readers.submit(store.query, _SHADOWED, given)
     prices = store.readers.submit(tariffs, store)
     rows = store.rows(_CALLS, given)

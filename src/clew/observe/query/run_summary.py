@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from clew.observe.query.runs import newest
 from clew.observe.store.store import Store
 
-LOOKED_AT = 5_000
+LOOKED_AT = 2_000
 """Most runs that are summed up: some 600 ms of CPU at 20 spans each, and a list that is followed asks every second."""
 OUTCOMES = ("ok", "error", "running", "lost")
 BARS = 120

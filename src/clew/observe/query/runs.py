@@ -12,7 +12,7 @@ from clew.observe.query import cursor
 from clew.observe.query.errors.fingerprint import FINGERPRINT
 from clew.observe.query.filter import And, Equals, Node, Not, Or, Term, parse
 from clew.observe.query.filter_sql import AttributeKind, AttributeOperator, Bind, Condition, Field, compile, times_of
-from clew.observe.query.run_calls import CALL_COLUMNS, MOST_SPANS, Calls, calls_of
+from clew.observe.query.run_calls import CALL_COLUMNS, MOST_SPANS, OF_SETTLED, Calls, calls_of
 from clew.observe.query.search import attribute, seen, words
 from clew.observe.store.schema import select_runs
 from clew.observe.store.store import Store
@@ -69,7 +69,7 @@ CHUNK = 500
 """Runs that a filter is tried on at first; then four times as many, and so on."""
 
 _OF_TRACES = "trace_id IN {ids:Array(String)} AND start_ns BETWEEN {first:UInt64} AND {last:UInt64}"
-_OF_RUNS = select_runs(_OF_TRACES)
+_OF_RUNS = select_runs(_OF_TRACES, of_settled=OF_SETTLED)
 _WITHOUT_CALLS = select_runs(_OF_TRACES, calls=False)
 _WITHIN = f"(SELECT * FROM span_records WHERE {_OF_TRACES})"
 
@@ -273,7 +273,7 @@ def _whole(store: Store, rows: Sequence[dict[str, Any]], *, has_calls: bool = Fa
         selected = f"SELECT run_id, {', '.join(CALL_COLUMNS)} FROM ({_OF_RUNS})"
         found = {row["run_id"]: row for row in store.rows(selected, places)}
         return [Run(**(row | found.get(row["run_id"], {}))) for row in rows]
-    calls = calls_of(store, places["ids"], places["first"], places["last"])
+    calls = calls_of(store, places)
     none = Calls()
     return [Run(**(row | calls.get(row["run_id"], none).of_run())) for row in rows]
 
@@ -283,10 +283,12 @@ def _selected(condition: Condition, runs: str) -> str:
 
 
 def _places(store: Store, ids: Sequence[str]) -> dict[str, Any]:
-    """Parameters of _OF_RUNS."""
+    """Parameters of _OF_RUNS and calls_of()."""
     given = {"ids": list(ids)}
-    [(first, last)] = store.query("SELECT min(first_ns), max(last_ns) FROM traces WHERE trace_id IN {ids:Array(String)}", given).result_rows
-    return {**given, "first": first, "last": last}
+    [(first, last, days)] = store.query(
+        "SELECT min(first_ns), max(last_ns), groupUniqArray(day) FROM traces WHERE trace_id IN {ids:Array(String)}", given
+    ).result_rows
+    return {**given, "first": first, "last": last, "days": days}
 
 
 def _text(text: str, is_phrase: bool, bind: Bind) -> str:

@@ -153,12 +153,7 @@ def parts(placement: Placement, *, redact: bool = False) -> dict[str, str]:
         "public_columns": ",\n    ".join(["if(response_model != '', response_model, request_model) AS model", *public]),
         "normalise_spans": normalise.normalise(redaction.spans("decoded_spans") if redact else "decoded_spans"),
         "decoded_logs": redaction.logs("decoded_logs") if redact else "decoded_logs",
-        "charged_tokens": pricing.charged(),
-        "usd_per_million": pricing.usd_per_million(),
-        "computed_cost": pricing.computed_cost(),
-        "cost_usd": pricing.COST_USD,
-        "cost_source": pricing.COST_SOURCE,
-        "may_cost": pricing.MAY_COST,
+        **_PRICED,
         "of_runs": "",
         **_WHOLE,
         "calls": "model_calls",
@@ -177,6 +172,17 @@ def parts(placement: Placement, *, redact: bool = False) -> dict[str, str]:
     return generated
 
 
+_PRICED = {
+    "charged_tokens": pricing.charged(),
+    "usd_per_million": pricing.usd_per_million(),
+    "computed_cost": pricing.computed_cost(),
+    "cost_usd": pricing.COST_USD,
+    "cost_source": pricing.COST_SOURCE,
+    "may_cost": pricing.MAY_COST,
+}
+"""What the view model_calls works out costs with."""
+
+
 def made_by(file: str) -> str:
     """The table or view that a file makes."""
     return file.removesuffix(".sql").lstrip("0123456789_")
@@ -187,20 +193,36 @@ cost_usd Nullable(Float64), cost_source String')"""
 """In place of the view model_calls: as if there were none."""
 
 
-def select_runs(of_runs: str, *, calls: bool = True) -> str:
+def select_runs(of_runs: str, *, calls: bool = True, of_settled: str = "1") -> str:
     """What the view ``runs`` selects, of only the runs that the WHERE clause names: the engine passes no condition on a run to both sides of
     the view's join.
 
     :param of_runs: a condition on ``trace_id`` and ``start_ns``
     :param calls: whether the columns on model calls are wanted; without, they are as of a run that has none, which takes a tenth of the time
+    :param of_settled: a condition on ``settled`` that holds for all of these runs: on the days above all, which say what need not be read
     """
-    text = (resources.files("clew.observe.store") / "views" / "runs.sql").read_text()
-    of_calls = {"calls": "model_calls", "of_calls": f"WHERE {of_runs}"} if calls else {"calls": NO_CALLS, "of_calls": ""}
-    return Template(text.partition(" AS\n")[2]).substitute(of_runs=f"WHERE {of_runs}", **of_calls)
+    of_calls = {"calls": NO_CALLS, "of_calls": ""}
+    if calls:
+        # Grouped, for with FINAL the engine rules out no day.
+        newest = "argMax(shadowed, settled_ns) AS shadowed, argMax(agent, settled_ns) AS agent"
+        settled = {"settled": f"(SELECT trace_id, span_id, {newest} FROM settled WHERE {of_settled} GROUP BY trace_id, span_id)"}
+        of_calls = {"calls": f"({_selected_by('model_calls').substitute(_PRICED, **settled)})", "of_calls": f"WHERE {of_runs}"}
+    return _selected_by("runs").substitute(of_runs=f"WHERE {of_runs}", **of_calls)
 
 
-_WHOLE = {"span_records": "span_records FINAL", "log_records": "log_records FINAL", "payloads": "payloads", "contents": "contents"}
-"""What the views of content read: all of it."""
+def _selected_by(view: str) -> Template:
+    """The SELECT of a view."""
+    return Template((resources.files("clew.observe.store") / "views" / f"{view}.sql").read_text().partition(" AS\n")[2])
+
+
+_WHOLE = {
+    "span_records": "span_records FINAL",
+    "log_records": "log_records FINAL",
+    "settled": "settled FINAL",
+    "payloads": "payloads",
+    "contents": "contents",
+}
+"""What the views read: all of it."""
 
 
 def select_messages(of_spans: str) -> str:
@@ -216,9 +238,7 @@ def select_messages(of_spans: str) -> str:
             f"AND hash IN (SELECT arrayJoin(mapValues(contents)) FROM span_records WHERE {of_spans}))"
         ),
     }
-    views = resources.files("clew.observe.store") / "views"
-    contents, messages = ((views / f"{name}.sql").read_text().partition(" AS\n")[2] for name in ("contents", "messages"))
-    return Template(messages).substitute(of_one, contents=f"({Template(contents).substitute(of_one)})")
+    return _selected_by("messages").substitute(of_one, contents=f"({_selected_by('contents').substitute(of_one)})")
 
 
 def files(placement: Placement = ONE_SERVER, *, redact: bool = False) -> Iterator[File]:

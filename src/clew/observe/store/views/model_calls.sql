@@ -62,7 +62,7 @@ FROM (
         FROM span_records FINAL
         WHERE $may_cost
     ) AS calls
-    LEFT JOIN (SELECT trace_id, span_id, shadowed, agent AS inherited_agent FROM settled FINAL) AS settled USING (trace_id, span_id)
+    LEFT JOIN (SELECT trace_id, span_id, shadowed, agent AS inherited_agent FROM $settled) AS settled USING (trace_id, span_id)
     LEFT JOIN (SELECT provider, request_model, response_model, matched AS priced_as, source AS price_source, flat, rules FROM prices FINAL) AS prices
         USING (provider, request_model, response_model)
     WHERE NOT shadowed
