@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, get_args
 
 from clew.observe.query import logs, run_summary, sessions
 from clew.observe.query.errors import groups
-from clew.observe.query.rolled import rolled
+from clew.observe.query.rolled import by_level, rolled
 from clew.observe.query.run_summary import Counted, Facet
 from clew.observe.query.search import search
 from clew.observe.store.store import Store
@@ -65,22 +65,20 @@ def facets(store: Store, text: str = "", *, of: Of = "spans", values: int = 8) -
 
 def _of_spans(store: Store, text: str, values: int) -> Facets:
     now = datetime.now(UTC)
-    found: list[Facet] = []
+    found: dict[str, Facet] = {}
     total = 0
-    for field in _SPANS:
-        source = rolled(store, text, now, by=(field,))
+    for fields in by_level(text, _SPANS):
+        source = rolled(store, text, now, by=fields)
         if source is None:
             hits = search(store, text, limit=HITS)
             return _tallied(
                 "spans", {field: [getattr(hit, field) for hit in hits.hits] for field in _SPANS}, len(hits.hits), hits.more, values
             )
-        rows = store.pairs(
-            f"SELECT toString({field}) AS value, sum(spans) AS n FROM {source.table} GROUP BY value ORDER BY n DESC, value",
-            source.parameters,
-        )
-        total = int(sum(rows.values()))
-        found.append(_facet(field, rows.items(), values))
-    return Facets("spans", found, total, False)
+        columns = ", ".join(f"toString({field}) AS f_{field}" for field in fields)
+        counted = _counted(store, "spans", f"SELECT {columns}, spans FROM {source.table}", fields, source.parameters, values, "sum(spans)")
+        found |= {facet.field: facet for facet in counted.facets}
+        total = counted.counted
+    return Facets("spans", [found[field] for field in _SPANS], total, False)
 
 
 def _of_logs(store: Store, text: str, values: int) -> Facets:
@@ -98,13 +96,16 @@ def _of_errors(store: Store, text: str, values: int) -> Facets:
     return Facets("errors", found.facets, found.counted, question.since_ns is not None)
 
 
-def _counted(store: Store, of: Of, rows: str, fields: list[str], given: Mapping[str, Any], values: int) -> Facets:
-    """:param rows: SELECT with a column ``f_FIELD`` for each field; as many as COUNTED are cut there"""
+def _counted(store: Store, of: Of, rows: str, fields: list[str], given: Mapping[str, Any], values: int, figure: str = "count()") -> Facets:
+    """
+    :param rows: SELECT with a column ``f_FIELD`` for each field; as many as COUNTED are cut there
+    :param figure: what is counted in them
+    """
     columns = ", ".join(f"f_{field}" for field in fields)
     sets = ", ".join(f"(f_{field})" for field in fields)
     # A row of a set has '' in the columns of the other sets.
     found = store.query(
-        f"SELECT grouping({columns}) AS of_set, concat({columns}) AS value, count() AS n FROM ({rows}) "
+        f"SELECT grouping({columns}) AS of_set, concat({columns}) AS value, {figure} AS n FROM ({rows}) "
         f"GROUP BY GROUPING SETS ({sets}, ()) ORDER BY of_set, n DESC, value LIMIT {values + 2} BY of_set",
         dict(given),
     ).result_rows

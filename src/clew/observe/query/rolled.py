@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -54,11 +54,27 @@ def rolled(store: Store, text: str, now: datetime, *, by: Sequence[str] = (), bu
     compile(times_of(node), _START, now=now, text=no_text("a time"), attribute=no_attribute("a time"))  # says what is no time
     matching = compile(labels, _FIELDS, now=now, text=no_text("a rollup"), attribute=no_attribute("a rollup"))
     within = window(node, now)
-    wanted = {*by, *_labels_of(labels)}
-    level = next((level for level, names in rollups.HOURLY.items() if wanted <= {*names}), None)
+    level = _level(labels, by)
     if bucket_ns % HOUR_NS or (level and _has_odd_prices(store, seconds=3600)):
         level = None
     return Rolled(f"({_rows(store, within, matching.sql, level)})", matching.parameters, within)
+
+
+def by_level(text: str, labels: Sequence[str]) -> Iterable[list[str]]:
+    """The labels, those together that one rolled() answers as fast as each of them."""
+    node = parse(text)
+    nodes = node.nodes if isinstance(node, And) else (node,)
+    asked = all_of(inner for inner in nodes if not is_time(inner))
+    found: dict[str | None, list[str]] = {}
+    for label in labels:
+        found.setdefault(_level(asked, [label]), []).append(label)
+    return found.values()
+
+
+def _level(labels: Node, by: Sequence[str]) -> str | None:
+    """The first level of hours that has the labels of a filter and those that are asked for; None when only minutes have all."""
+    wanted = {*by, *_labels_of(labels)}
+    return next((level for level, names in rollups.HOURLY.items() if wanted <= {*names}), None)
 
 
 def _is_of_labels(node: Node) -> bool:

@@ -193,6 +193,7 @@ def _present(store: Store, candidates: Sequence[dict[str, Any]]) -> list[Hit]:
         "spans": sorted({row["span_id"] for row in candidates}),
         "first": min(row["start_ns"] for row in candidates),
         "last": max(row["start_ns"] for row in candidates),
+        "day": datetime.fromtimestamp(min(row["version"] & _ARRIVAL for row in candidates) // 1_000_000_000, UTC).date(),
     }
     verdicts = store.readers.submit(store.rows, _SETTLED, where)
     may_cost = any(row["may_cost"] for row in candidates)
@@ -351,9 +352,12 @@ _CANDIDATE = f"""trace_id AS run_id, span_id, version, content_hash, toString(ki
 
 _OF_CANDIDATES = "trace_id IN {traces:Array(String)} AND span_id IN {spans:Array(String)}"
 _SETTLED = (
-    f"SELECT trace_id, span_id, toString(agent) AS agent, shadowed, settled_ns FROM settled WHERE {_OF_CANDIDATES} SETTINGS max_threads = 1"
+    "SELECT trace_id, span_id, toString(agent) AS agent, shadowed, settled_ns FROM settled "
+    f"WHERE {_OF_CANDIDATES} AND day >= {{day:Date}} SETTINGS max_threads = 1"
 )
-"""Every verdict on them; the last holds."""
+"""Every verdict on them; the last holds. It goes with the day on which the span arrived; stores of earlier versions may have a later one."""
+_ARRIVAL = (1 << 63) - 1
+"""The bits of a version that are the time of arrival."""
 _UNSETTLED: dict[str, Any] = {"agent": "", "shadowed": False}
 
 _VERSION = ("trace_id", "span_id", *RANK, "retired")
