@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -181,6 +182,23 @@ def test_what_was_not_looked_at_is_said_and_no_state_is_told_from_it(store: Any,
     found = errors(store, "since:2025-01-01")
     assert (found.count, found.looked_at, found.since_ns) == (3, 3, otlp.START + 3 * otlp.SECOND)
     assert found.errors[0].state is None
+
+
+def test_what_was_before_the_period_before_is_looked_at_only_where_there_is_little(
+    store: Any, otlp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from clew.observe.query.errors import groups
+
+    take(store, otlp, *(failed(otlp, number, "no", trace=number, at=day * 86_400) for number, day in ((1, 0), (2, 5), (3, 8), (4, 9))))
+    since = "start:" + "..".join(
+        datetime.fromtimestamp(otlp.START // otlp.SECOND + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        for seconds in (int(8.5 * 86_400), 10 * 86_400)
+    )
+    assert (errors(store, since).looked_at, errors(store, since).since_ns) == (4, None)
+    monkeypatch.setattr(groups, "FOR_HISTORY", 1)
+    found = errors(store, since)
+    assert (found.count, found.looked_at, found.errors[0].before, found.errors[0].state) == (1, 2, 1, "ongoing")
+    assert otlp.START < found.since_ns <= otlp.START + 8 * 86_400 * otlp.SECOND
 
 
 def test_a_filter_is_of_the_span_where_a_failure_began(store: Any, otlp: Any) -> None:

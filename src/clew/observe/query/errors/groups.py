@@ -23,6 +23,8 @@ ORDERS: tuple[Order, ...] = get_args(Order)
 
 LOOKED_AT = 100_000
 """Most failed spans that are looked at, the newest: their messages are read and taken apart."""
+FOR_HISTORY = 25_000
+"""How many are looked at when those of the question and of the period before are fewer: the others only tell what is new from what came back."""
 DAY_NS = 86_400_000_000_000
 PATIENCE_NS = DAY_NS
 """How much later than a span another may have started right below it, for a failure to be followed there."""
@@ -144,7 +146,7 @@ class Question(NamedTuple):
         period = Period(last_ns - length, last_ns)
         before = Period(max(period.first_ns - length - 1, 0), period.first_ns - 1)
         ceiling = min(within.last_ns, FOREVER - PATIENCE_NS) + PATIENCE_NS
-        reach = _reach(store, within, ceiling)
+        reach = _reach(store, within, ceiling, before.first_ns)
         first, last = (within.first_ns, last_ns) if within.first_ns else (reach.first_ns, reach.last_ns)
         shown = Bars.of(first, max(first, last), bars)
         parameters = {
@@ -187,15 +189,28 @@ class _Reach(NamedTuple):
     since_ns: int | None
 
 
-def _reach(store: Store, within: Window, ceiling: int) -> _Reach:
-    """How far back the newest LOOKED_AT failed spans go."""
-    newest = f"SELECT start_ns FROM span_records WHERE status = 'error' AND start_ns <= {{ceiling:UInt64}} ORDER BY {NEWEST_FIRST} LIMIT {LOOKED_AT}"
+def _reach(store: Store, within: Window, ceiling: int, before_ns: int) -> _Reach:
+    """How far back the failed spans go that are looked at.
+
+    :param before_ns: start of the period before
+    """
+
+    def newest(count: int) -> str:
+        return (
+            "(SELECT start_ns FROM span_records WHERE status = 'error' AND start_ns <= {ceiling:UInt64} "
+            f"ORDER BY {NEWEST_FIRST} LIMIT {count})"
+        )
+
     inside = "start_ns BETWEEN {window_first:UInt64} AND {window_last:UInt64}"
+    given = {"ceiling": ceiling, **within.parameters}
+    reached, start = store.query(f"SELECT count(), min(start_ns) FROM {newest(FOR_HISTORY)}", given).result_rows[0]
+    floor = min(start, before_ns, within.first_ns) if reached >= FOR_HISTORY else 0
     [(count, earliest, first, last)] = store.query(
-        f"SELECT count(), min(start_ns), minIf(start_ns, {inside}), maxIf(start_ns, {inside}) FROM ({newest})",
-        {"ceiling": ceiling, **within.parameters},
+        f"SELECT count(), min(start_ns), minIf(start_ns, {inside}), maxIf(start_ns, {inside}) FROM {newest(LOOKED_AT)} WHERE start_ns >= {floor}",
+        given,
     ).result_rows
-    return _Reach(count, first, last, earliest if count >= LOOKED_AT else None)
+    since = earliest if count >= LOOKED_AT else floor
+    return _Reach(count, first, last, since or None)
 
 
 _INSIDE = "began BETWEEN {window_first:UInt64} AND {window_last:UInt64}"
