@@ -290,6 +290,31 @@ def test_a_tree_a_thousand_deep_is_shown(open_page: Open) -> None:
     expect(page.get_by_role("complementary", name="Selected")).to_contain_text("level 0")
 
 
+def test_a_scroll_draws_at_once_and_tells_screen_readers_when_it_rests(open_page: Open) -> None:
+    page = open_page(f"/runs/{ui.run_id(ui.DEEP)}")
+    tree = page.get_by_role("tree")
+    expect(tree.get_by_role("treeitem").first).to_contain_text("level 0")
+    drawn = "document.querySelector('.waterfall canvas').toDataURL()"
+    before = page.evaluate(drawn)
+    page.clock.install()
+    page.clock.pause_at(page.evaluate("Date.now()") + 60_000)
+    told = tree.get_by_role("treeitem").all_inner_texts()
+    for _ in range(5):
+        tree.evaluate(
+            "(tree) => new Promise((done) => { tree.addEventListener('scroll', () => done(), {once: true}); tree.scrollTop += 2000; })"
+        )
+        page.clock.run_for(20)
+    assert page.evaluate(drawn) != before
+    assert tree.get_by_role("treeitem").all_inner_texts() == told
+    page.clock.run_for(1000)
+    expect(tree.get_by_role("treeitem").first).to_contain_text("level 454")
+    tree.focus()
+    page.keyboard.press("j")
+    chosen = tree.get_attribute("aria-activedescendant")
+    assert chosen is not None
+    expect(page.locator(f"#{chosen}")).to_contain_text("level 0")
+
+
 def test_real_traces_read_well(open_page: Open, trail: Any) -> None:
     run = trail.get("runs?filter=agent:CodeAgent.run%20errors:>0%20cost:>0.9&limit=1")["runs"][0]
     page = open_page(f"/runs/{run['run_id']}?tab=transcript")

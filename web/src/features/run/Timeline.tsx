@@ -26,15 +26,17 @@ export function Timeline({
   select: (at: number) => void;
 }) {
   const lanes = useMemo(() => lanesOf(trace), [trace]);
-  const [top, setTop] = useState(0);
+  const top = useRef(0);
   const [hint, setHint] = useState("");
   const scroll = useRef<HTMLDivElement>(null);
-  const { canvas, size } = useCanvas((context, size, colors) => draw(context, size, colors, trace, lanes, zoom, top, selected));
+  const { canvas, size, redraw } = useCanvas((context, size, colors) =>
+    draw(context, size, colors, trace, lanes, zoom, top.current, selected),
+  );
   const left = Math.min(NAMES, size.width * 0.3);
   const at = (clientX: number, clientY: number): number => {
     const box = scroll.current!.getBoundingClientRect();
     const time = zoom.from + ((clientX - box.left - left) / Math.max(size.width - left, 1)) * (zoom.to - zoom.from);
-    const lane = Math.floor((clientY - box.top - HEAD + top) / LANE);
+    const lane = Math.floor((clientY - box.top - HEAD + top.current) / LANE);
     const slack = ((zoom.to - zoom.from) / Math.max(size.width, 1)) * 2;
     let best = -1;
     for (let span = 0; span < trace.size; span++) {
@@ -66,7 +68,10 @@ export function Timeline({
       tabIndex={0}
       aria-label={`Timeline: ${lanes.agents.map((agent) => agent.name || "no agent").join(", ")}`}
       data-hint={hint}
-      onScroll={(event) => setTop(event.currentTarget.scrollTop)}
+      onScroll={(event) => {
+        top.current = event.currentTarget.scrollTop;
+        redraw();
+      }}
       onPointerMove={(event) => {
         const span = at(event.clientX, event.clientY);
         setHint(
@@ -144,7 +149,7 @@ function draw(
     context.fillRect(0, y(agent.top + agent.lanes) + LANE / 2, size.width, 1);
     context.font = `600 ${colors.font}`;
     context.fillStyle = colors.ink;
-    context.fillText(fit(context, line(agent.name, 60) || "no agent", left - 16), 8, y(agent.top) + LANE / 2);
+    context.fillText(fit(context, line(agent.name, 60) || "no agent", left - 16).text, 8, y(agent.top) + LANE / 2);
   }
   context.save();
   context.beginPath();
@@ -174,7 +179,7 @@ function draw(
     if (width > 44) {
       context.font = colors.mono;
       context.fillStyle = colors.onKind;
-      context.fillText(fit(context, line(trace.columns.name[at]!, 60), width - 8), from + 4, place + LANE / 2 + 0.5);
+      context.fillText(fit(context, line(trace.columns.name[at]!, 60), width - 8).text, from + 4, place + LANE / 2 + 0.5);
     }
   }
   context.strokeStyle = colors.soft;

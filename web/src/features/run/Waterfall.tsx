@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, useState } from "react";
+import { memo, useEffect, useMemo, useRef, useState } from "react";
 import { useKeys } from "../../app/keys";
 import { duration, line, short, usd } from "../../format";
 import { fit, kindColor, type Palette, type Size, ticks, useCanvas } from "./paint";
@@ -10,6 +10,8 @@ const HEAD = 22;
 const INDENT = 12;
 const DEEPEST = 14;
 /** Deeper spans are not indented further. */
+const RESTS_MS = 150;
+/** So long after the last step a scroll has come to rest. */
 
 type Props = {
   trace: Trace;
@@ -20,37 +22,51 @@ type Props = {
   critical: boolean;
 };
 
-/** The spans of a run over its time: a tree on the left, a bar each on the right. Drawn on a canvas, only what is visible. */
+/**
+ * The spans of a run over its time: a tree on the left, a bar each on the right. Drawn on a canvas, only what is visible. A scroll and a pointer
+ * only draw again; what screen readers are told follows when a scroll has come to rest.
+ */
 export function Waterfall({ trace, zoom, setZoom, selected, select, critical }: Props) {
   const [closed, setClosed] = useState<ReadonlySet<number>>(() => firstClosed(trace));
   const [open, setOpen] = useState<ReadonlySet<number>>(new Set());
   const rows = useMemo(() => rowsOf(trace, closed, open), [trace, closed, open]);
   const scroll = useRef<HTMLDivElement>(null);
-  const [top, setTop] = useState(0);
-  const [hover, setHover] = useState(-1);
-  const last = useRef({ x: 0 });
+  const [rested, setRested] = useState(0);
+  const resting = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const seen = useRef({ top: 0, hover: -1, x: 0 });
 
   const layout = (width: number) => {
     const figures = width > 760 ? 132 : 0;
     const names = Math.round(Math.min(460, Math.max(130, width * (figures ? 0.34 : 0.44))));
     return { names, figures, left: names + figures };
   };
-  const { canvas, size } = useCanvas((context, size, colors) =>
-    draw(context, size, colors, { trace, rows, top, zoom, selected, hover, critical, closed, ...layout(size.width) }),
+  const { canvas, size, redraw } = useCanvas((context, size, colors) =>
+    draw(context, size, colors, { trace, rows, ...seen.current, zoom, selected, critical, closed, ...layout(size.width) }),
   );
   const { left } = layout(size.width);
   const timeAt = (x: number) => zoom.from + ((x - left) / Math.max(size.width - left, 1)) * (zoom.to - zoom.from);
   const rowAt = (y: number) => {
-    const row = Math.floor((y - HEAD + top) / ROW);
+    const row = Math.floor((y - HEAD + seen.current.top) / ROW);
     return y >= HEAD && row >= 0 && row < rows.size ? row : -1;
   };
 
+  const hover = (row: number) => {
+    if (row === seen.current.hover) return;
+    seen.current.hover = row;
+    redraw();
+  };
+  const rest = () => {
+    clearTimeout(resting.current);
+    setRested(scroll.current?.scrollTop ?? 0);
+  };
+  useEffect(() => () => clearTimeout(resting.current), []);
   const reveal = (row: number) => {
     const view = scroll.current;
     if (!view || row < 0) return;
     const y = row * ROW;
     if (y < view.scrollTop) view.scrollTop = y;
     else if (y + ROW + HEAD > view.scrollTop + view.clientHeight) view.scrollTop = y + ROW + HEAD - view.clientHeight;
+    rest();
   };
   // A span that is chosen elsewhere is brought into view, whatever hides it.
   useEffect(() => {
@@ -114,7 +130,7 @@ export function Waterfall({ trace, zoom, setZoom, selected, select, critical }: 
     { key: "f", does: "Fit the selected span", run: () => selected >= 0 && setZoom(around(trace, selected), true) },
     { key: "0", does: "All of the run", run: () => setZoom({ from: 0, to: trace.length }, true) },
   ]);
-  const focus = () => (last.current.x > left ? timeAt(last.current.x) : selected >= 0 ? trace.start[selected]! : (zoom.from + zoom.to) / 2);
+  const focus = () => (seen.current.x > left ? timeAt(seen.current.x) : selected >= 0 ? trace.start[selected]! : (zoom.from + zoom.to) / 2);
 
   // Wheel with Ctrl (as a pinch comes) zooms at the pointer; React's own listener could not keep the page from zooming.
   const wheel = useRef<(event: WheelEvent) => void>(() => {});
@@ -135,8 +151,9 @@ export function Waterfall({ trace, zoom, setZoom, selected, select, critical }: 
     return () => view?.removeEventListener("wheel", listen);
   }, []);
 
-  const firstRow = Math.max(0, Math.floor(top / ROW));
-  const shownRows = Math.min(rows.size, Math.ceil((top + size.height) / ROW)) - firstRow;
+  const first = Math.max(0, Math.floor(rested / ROW));
+  const stop = Math.min(rows.size, Math.ceil((rested + size.height) / ROW));
+  const at = selected >= 0 ? rows.row[selected]! : -1;
   return (
     <div
       ref={scroll}
@@ -144,15 +161,20 @@ export function Waterfall({ trace, zoom, setZoom, selected, select, critical }: 
       role="tree"
       aria-label="Spans"
       tabIndex={0}
-      aria-activedescendant={selected >= 0 ? `span-${selected}` : undefined}
+      aria-activedescendant={at >= first && at < stop ? `span-${rows.span[at]}` : undefined}
       data-rows={rows.size}
-      onScroll={(event) => setTop(event.currentTarget.scrollTop)}
+      onScroll={(event) => {
+        seen.current.top = event.currentTarget.scrollTop;
+        redraw();
+        clearTimeout(resting.current);
+        resting.current = setTimeout(rest, RESTS_MS);
+      }}
       onPointerMove={(event) => {
         const box = event.currentTarget.getBoundingClientRect();
-        last.current.x = event.clientX - box.left;
-        setHover(rowAt(event.clientY - box.top));
+        seen.current.x = event.clientX - box.left;
+        hover(rowAt(event.clientY - box.top));
       }}
-      onPointerLeave={() => setHover(-1)}
+      onPointerLeave={() => hover(-1)}
       onClick={(event) => {
         const box = event.currentTarget.getBoundingClientRect();
         const row = rowAt(event.clientY - box.top);
@@ -172,27 +194,32 @@ export function Waterfall({ trace, zoom, setZoom, selected, select, critical }: 
         <canvas ref={canvas} aria-hidden="true" />
       </div>
       <div style={{ height: Math.max(0, rows.size * ROW + HEAD - size.height) }} />
-      <div className="sr-only">
-        {Array.from({ length: Math.max(0, shownRows) }, (_, offset) => {
-          const row = firstRow + offset;
-          const at = rows.span[row]!;
-          return (
-            <div
-              key={at}
-              id={`span-${at}`}
-              role="treeitem"
-              aria-level={trace.depth[at]! + 1}
-              aria-selected={at === selected}
-              aria-expanded={trace.below[at]! > 1 ? !closed.has(at) : undefined}
-            >
-              {describe(trace, at, rows.count[row]!)}
-            </div>
-          );
-        })}
-      </div>
+      <Told trace={trace} rows={rows} first={first} stop={stop} selected={selected} closed={closed} />
     </div>
   );
 }
+
+/** The rows that are drawn, for screen readers. */
+const Told = memo(function Told({ trace, rows, first, stop, selected, closed }: ToldProps) {
+  return (
+    <div className="sr-only">
+      {Array.from(rows.span.subarray(first, Math.max(first, stop)), (at, offset) => (
+        <div
+          key={at}
+          id={`span-${at}`}
+          role="treeitem"
+          aria-level={trace.depth[at]! + 1}
+          aria-selected={rows.row[at] === rows.row[selected]}
+          aria-expanded={trace.below[at]! > 1 ? !closed.has(at) : undefined}
+        >
+          {describe(trace, at, rows.count[first + offset]!)}
+        </div>
+      ))}
+    </div>
+  );
+});
+
+type ToldProps = Pick<Scene, "trace" | "rows" | "selected" | "closed"> & { first: number; stop: number };
 
 function describe(trace: Trace, at: number, count: number): string {
   const { kind, name, status } = trace.columns;
@@ -240,6 +267,7 @@ function draw(context: CanvasRenderingContext2D, size: Size, colors: Palette, sc
   context.fillStyle = colors.line;
   for (const { at } of marks) context.fillRect(Math.round(x(at)), HEAD, 1, size.height);
 
+  const drawn: number[][] = [];
   for (let row = first; row < stop; row++) {
     const at = rows.span[row]!;
     const y = HEAD + row * ROW - top;
@@ -251,6 +279,7 @@ function draw(context: CanvasRenderingContext2D, size: Size, colors: Palette, sc
     }
     const count = rows.count[row]!;
     const members = count > 1 ? repeatsFrom(trace, at) : [at];
+    drawn.push(members);
     const failed = members.some((member) => columns.status[member] === "error");
     const below = !failed && trace.errors[at]! > 0;
 
@@ -274,18 +303,18 @@ function draw(context: CanvasRenderingContext2D, size: Size, colors: Palette, sc
     context.fillStyle = failed ? colors.error : colors.ink;
     const name = line(columns.name[at]!, 120) || "(no name)";
     const shown = fit(context, count > 1 ? `${name} ×${count}` : name, names - left0 - 6);
-    context.fillText(shown, left0, middle + 0.5);
-    const used = left0 + context.measureText(shown).width + 8;
+    context.fillText(shown.text, left0, middle + 0.5);
+    const used = left0 + shown.width + 8;
     const about =
       columns.model[at] && columns.kind[at] === "llm"
         ? columns.model[at]!
         : columns.kind[at] === "tool" && columns.tool[at] !== name
           ? columns.tool[at]!
           : "";
-    if (about && shown && used < names - 24) {
+    if (about && shown.text && used < names - 24) {
       context.font = colors.mono;
       context.fillStyle = colors.faint;
-      context.fillText(fit(context, line(about, 60), names - used - 6), used, middle + 0.5);
+      context.fillText(fit(context, line(about, 60), names - used - 6).text, used, middle + 0.5);
     }
     if (figures) {
       context.font = colors.mono;
@@ -303,16 +332,20 @@ function draw(context: CanvasRenderingContext2D, size: Size, colors: Palette, sc
       context.fillText(tokens ? short(tokens) : "", names + figures - 16, middle + 0.5);
       context.textAlign = "left";
     }
-
-    // The bars.
-    context.save();
-    context.beginPath();
-    context.rect(left, y, right - left + 8, ROW);
-    context.clip();
-    for (const member of members) bar(context, colors, scene, member, x, y, size);
-    if (count === 1) label(context, colors, trace, at, x, middle, left, right);
-    context.restore();
   }
+
+  // The bars.
+  context.save();
+  context.beginPath();
+  context.rect(left, HEAD, right - left + 8, size.height);
+  context.clip();
+  for (let row = first; row < stop; row++) {
+    const y = HEAD + row * ROW - top;
+    const members = drawn[row - first]!;
+    for (const member of members) bar(context, colors, scene, member, x, y, size);
+    if (members.length === 1) label(context, colors, trace, rows.span[row]!, x, y + ROW / 2, left, right);
+  }
+  context.restore();
 
   context.fillStyle = colors.paper;
   context.fillRect(0, 0, size.width, HEAD);

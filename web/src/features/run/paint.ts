@@ -82,28 +82,38 @@ export function useCanvas(draw: (context: CanvasRenderingContext2D, size: Size, 
   return { canvas, size, redraw };
 }
 
-const widths = new Map<string, string>();
+type Fitted = { text: string; width: number };
+const fitted = new Map<string, Map<string, Fitted>>();
+const MOST_FITTED = 5_000;
 
-/** A text cut to a width in pixels; each pair is measured once. */
-export function fit(context: CanvasRenderingContext2D, text: string, width: number): string {
-  if (width < 8) return "";
-  const key = `${context.font}|${Math.floor(width)}|${text}`;
-  const known = widths.get(key);
-  if (known !== undefined) return known;
-  let shown = text;
-  if (context.measureText(text).width > width) {
-    let low = 0;
-    let high = text.length;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (context.measureText(`${text.slice(0, middle)}…`).width <= width) low = middle;
-      else high = middle - 1;
-    }
-    shown = low ? `${text.slice(0, low)}…` : "";
+/** A text cut to a width in pixels, with the width that it then has; each is measured once a font and width. */
+export function fit(context: CanvasRenderingContext2D, text: string, width: number): Fitted {
+  const place = `${context.font}|${Math.floor(width)}`;
+  let known = fitted.get(place);
+  if (!known) {
+    if (fitted.size > 200) fitted.clear();
+    fitted.set(place, (known = new Map()));
   }
-  if (widths.size > 20_000) widths.clear();
-  widths.set(key, shown);
-  return shown;
+  let found = known.get(text);
+  if (!found) {
+    if (known.size > MOST_FITTED) known.clear();
+    known.set(text, (found = cut(context, text, width)));
+  }
+  return found;
+}
+
+function cut(context: CanvasRenderingContext2D, text: string, width: number): Fitted {
+  const whole = context.measureText(text).width;
+  if (whole <= width) return { text, width: whole };
+  let low = 0;
+  let high = width < 8 ? 0 : text.length;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (context.measureText(`${text.slice(0, middle)}…`).width <= width) low = middle;
+    else high = middle - 1;
+  }
+  const shown = low ? `${text.slice(0, low)}…` : "";
+  return { text: shown, width: context.measureText(shown).width };
 }
 
 const LONG = [30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400];
