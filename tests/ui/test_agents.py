@@ -167,6 +167,41 @@ def test_agents_are_drawn_with_who_calls_whom_and_listed_with_their_figures(open
     expect(page).to_have_url(re.compile("with=tool(,|%2C)model"))
 
 
+def test_agents_are_sorted_by_any_figure_which_the_address_keeps(open_page: Open, crews: Any) -> None:
+    page = open_page("/agents?filter=agent:director")
+    names = rows(page).locator("[role=gridcell]:first-child")
+    expect(names).to_have_count(5)
+    came = names.all_inner_texts()
+    table = page.get_by_role("grid", name="Agents")
+    for title, most, least in (
+        ("Failed", "tester", None),
+        ("Cost", "coder", None),
+        ("Calls", "coder", "director"),
+        ("p95", "director", "reviewer"),
+        ("Tokens", "coder", None),
+        ("Last seen", None, None),
+    ):
+        head = table.get_by_role("columnheader").filter(has=page.get_by_role("button", name=title, exact=True))
+        button = head.get_by_role("button")
+        button.click()
+        expect(head).to_have_attribute("aria-sort", "descending")
+        if most:
+            expect(names.first).to_have_text(most)
+        button.press("Enter")
+        expect(head).to_have_attribute("aria-sort", "ascending")
+        expect(page).to_have_url(re.compile(rf"sort={title.lower().replace(' ', '-')}\.up"))
+        upward = names.all_inner_texts()
+        if least:
+            assert upward[0] == least
+        page.reload()
+        expect(head).to_have_attribute("aria-sort", "ascending")
+        expect(names).to_have_text(upward)
+        button.click()
+        expect(head).to_have_attribute("aria-sort", "none")
+        expect(names).to_have_text(came)
+    expect(table.get_by_role("columnheader", name="Activity")).not_to_have_attribute("aria-sort", "none")
+
+
 def test_the_same_data_give_the_same_picture_whatever_its_edges_show(open_page: Open, crews: Any) -> None:
     page = open_page("/agents?filter=agent:director")
     first = places(page)

@@ -1,7 +1,8 @@
 import "./parts.css";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type ReactNode, type RefObject, useEffect, useId, useLayoutEffect, useRef, useState } from "react";
+import { type ReactNode, type RefObject, useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { useKeys } from "../app/keys";
+import { inOrder, isSortedBy, nextSort, readSort } from "./sorting";
 
 export type Column<Row> = {
   title: string;
@@ -12,6 +13,8 @@ export type Column<Row> = {
   /** Left out on narrow screens. */
   wide?: boolean;
   hint?: string;
+  /** What it is sorted by, where the table is; null comes last. */
+  sort?: (row: Row) => number | null;
 };
 
 type Props<Row> = {
@@ -39,6 +42,10 @@ type Props<Row> = {
   onTop?: (isAtTop: boolean) => void;
   /** Called with the active row when it changes by the keyboard. */
   onActive?: (row: Row) => void;
+  /** The order of rows, as the address says it; "" for that in which they came. */
+  sort?: string;
+  /** Makes heads of columns buttons; called with the order that was chosen. */
+  onSort?: (sort: string | undefined) => void;
 };
 
 /** Pixels below which a table leaves out its wide columns: a phone, or a window with a panel beside the table. */
@@ -46,10 +53,11 @@ const NARROW = 660;
 
 /** A table of any length: only visible rows are in the page. j and k move, Enter opens, Space previews. */
 export function Table<Row>(props: Props<Row>) {
-  const { columns: all, rows, id, open, preview, rowHeight = 28, more, empty, loading, foot, onTop, onActive } = props;
+  const { columns: all, rows: given, id, open, preview, rowHeight = 28, more, empty, loading, foot, onTop, onActive } = props;
   const scroll = useRef<HTMLDivElement>(null);
   const narrow = useNarrow(scroll);
   const columns = narrow ? all.filter((column) => !column.wide) : all;
+  const rows = useMemo(() => inOrder(given, all, props.sort), [given, all, props.sort]);
   const [activeId, setActiveId] = useState<string | null>(null);
   const base = useId();
   const virtual = useVirtualizer({
@@ -104,9 +112,7 @@ export function Table<Row>(props: Props<Row>) {
       >
         <div className="table-head" role="row" aria-rowindex={1} style={template}>
           {columns.map((column) => (
-            <div key={column.title} role="columnheader" className={`cut ${column.align ? "cell-right" : ""}`} data-hint={column.hint}>
-              {column.title}
-            </div>
+            <Head key={column.title} of={column} sort={props.sort} onSort={props.onSort} />
           ))}
         </div>
         {loading && rows.length === 0 && <Skeletons template={template} columns={columns.length} rowHeight={rowHeight} />}
@@ -144,6 +150,23 @@ export function Table<Row>(props: Props<Row>) {
         </div>
       </div>
       {foot && <div className="table-foot">{foot}</div>}
+    </div>
+  );
+}
+
+function Head<Row>({ of, sort, onSort }: { of: Column<Row> } & Pick<Props<Row>, "sort" | "onSort">) {
+  const order = readSort(sort);
+  const sorted = of.sort && onSort && (isSortedBy(order, of.title) ? (order?.up ? "ascending" : "descending") : "none");
+  return (
+    <div role="columnheader" className={`cut ${of.align ? "cell-right" : ""}`} aria-sort={sorted} data-hint={of.hint}>
+      {sorted ? (
+        <button type="button" className="table-sort" onClick={() => onSort?.(nextSort(sort, of.title))}>
+          {sorted !== "none" && <span aria-hidden="true">{sorted === "ascending" ? "↑" : "↓"}</span>}
+          {of.title}
+        </button>
+      ) : (
+        of.title
+      )}
     </div>
   );
 }

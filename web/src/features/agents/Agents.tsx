@@ -76,6 +76,8 @@ export default function Agents() {
               preview={(one) => select(nodeKey(one.kind, one.name))}
               onActive={view.at ? (one) => setView({ at: nodeKey(one.kind, one.name) }, { replace: true }) : undefined}
               selected={selected}
+              sort={view.sort ?? ""}
+              onSort={(sort) => setView({ sort }, { replace: true })}
             />
           </div>
           {all && (node ?? edge) && (
@@ -119,12 +121,19 @@ function columnsOf(rows: Node[], beside: boolean): Column<Node>[] {
     ...weightColumns((node: Node) => node.weight, rows),
     {
       title: "Runs",
-      width: "46px",
+      width: "50px",
       align: "right",
+      sort: (node) => node.runs,
       cell: (node) => <span data-hint={`It has spans in ${plural(node.runs, "run")} of these.`}>{count(node.runs)}</span>,
       wide: true,
     },
-    { title: "Last seen", width: "92px", cell: (node) => (node.last_ns === null ? "–" : <When ns={node.last_ns} />), wide: true },
+    {
+      title: "Last seen",
+      width: "92px",
+      sort: (node) => node.last_ns,
+      cell: (node) => (node.last_ns === null ? "–" : <When ns={node.last_ns} />),
+      wide: true,
+    },
     {
       title: "Activity",
       width: "96px",

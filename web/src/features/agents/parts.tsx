@@ -67,12 +67,14 @@ export function weightColumns<Row>(of: (row: Row) => Weight, rows: Row[]): Colum
       title: "Calls",
       width: "52px",
       align: "right",
+      sort: (row) => of(row).calls,
       cell: (row) => <Bar share={of(row).calls / most}>{count(of(row).calls)}</Bar>,
     },
     {
       title: "Failed",
       width: "78px",
       align: "right",
+      sort: (row) => of(row).errors,
       cell: (row) => <Failed of={of(row)} />,
       hint: "Calls whose span ended with an error.",
     },
@@ -80,6 +82,7 @@ export function weightColumns<Row>(of: (row: Row) => Weight, rows: Row[]): Colum
       title: `p${level}`,
       width: "60px",
       align: "right",
+      sort: (row) => of(row)[`p${level}_ns`],
       cell: (row) => <Took ns={of(row)[`p${level}_ns`]} level={level} of="calls" />,
       wide: true,
       hint: `${level} % of the calls that ended took at most this.`,
@@ -88,6 +91,10 @@ export function weightColumns<Row>(of: (row: Row) => Weight, rows: Row[]): Colum
       title: "Tokens",
       width: "62px",
       align: "right",
+      sort: (row) => {
+        const { input_tokens: input, output_tokens: output } = of(row);
+        return input === null && output === null ? null : (input ?? 0) + (output ?? 0);
+      },
       cell: (row) => {
         const weight = of(row);
         return (
@@ -105,6 +112,7 @@ export function weightColumns<Row>(of: (row: Row) => Weight, rows: Row[]): Colum
       title: "Cost",
       width: "72px",
       align: "right",
+      sort: (row) => of(row).partial_cost_usd,
       cell: (row) => (
         <Bar share={of(row).partial_cost_usd / dearest}>
           <TotalCost of={of(row)} />
