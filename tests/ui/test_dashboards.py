@@ -119,6 +119,27 @@ def test_the_first_dashboard_shows_agents_and_a_click_leads_to_their_spans(busy:
     expect(page).to_have_url(re.compile("/dashboards"))
 
 
+def test_a_dashboard_opens_with_what_matters_and_failures_lead_to_their_errors(busy: Any, open_page: Open) -> None:
+    page = open_page("/dashboards/errors?time=1h&filter=agent:planner")
+    said = page.locator(".page-title p")
+    expect(said).to_have_text(re.compile("^Nothing"))
+    page.goto(f"{busy.url}/dashboards/errors?time=1h")
+    expect(said).to_contain_text(re.compile("^Most often .+ failed with .+×"))
+    alike = panel(page, "Failures that are alike")
+    alike.get_by_role("button", name="(no type)").first.click()
+    expect(page).to_have_url(re.compile(r"/errors\?.*time=1h.*error=[0-9a-f]+"))
+    expect(page.get_by_role("complementary", name="Selected")).to_contain_text("tests are red")
+    page.go_back()
+    panel(page, "Where it fails").get_by_role("button", name="run_tests").click()
+    expect(page).to_have_url(re.compile(r"/errors\?filter=name(:|%3A)run_tests&time=1h"))
+    expect(page.locator("[role=grid] .table-row")).to_have_count(1)
+    page.go_back()
+    said.get_by_role("button").first.click()
+    expect(page).to_have_url(re.compile(r"/errors\?.*error="))
+    page.goto(f"{busy.url}/dashboards/task-analytics?time=1h")
+    expect(said).to_have_text(re.compile("waiting now is|now is 140", re.I))
+
+
 def test_a_point_of_a_chart_leads_to_the_spans_of_its_time(busy: Any, open_page: Open) -> None:
     page = open_page("/dashboards/workflow-performance?time=1h")
     shown(page)

@@ -1,7 +1,7 @@
 import "./dashboards.css";
 import { useQueries, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
-import { useEffect, useRef, useState } from "react";
+import { Fragment, useEffect, useRef, useState } from "react";
 import type { ApiError } from "../../api/client";
 import { useLive } from "../../api/live";
 import { Trouble } from "../../app/Broken";
@@ -10,10 +10,12 @@ import { useShared, useView } from "../../app/view";
 import { FilterBar } from "../../filter/FilterBar";
 import { duration, exact, line } from "../../format";
 import { announce } from "../../parts/Figures";
+import { placeOf } from "./behind";
 import { CopyDialog, EditDialog, slug } from "./Edit";
 import { PanelFrame } from "./PanelFrame";
 import { all, type Answer, answers, type Dashboard, keep, one, type Panel, remove } from "./queries";
-import type { Go } from "./Views";
+import { isEmpty, remarks } from "./sentence";
+import { Behind, type Go } from "./Views";
 
 const FIRST = "agent-overview";
 const USUAL = "1d";
@@ -56,8 +58,9 @@ export default function Dashboards() {
   const period = found.find((each) => each.data)?.data;
   const filterError = found.find((each) => (each.error as ApiError | null)?.kind === "FilterError")?.error;
   const go: Go = (page, filter, time) => {
-    const search = { filter: filter || undefined, time: time === "" ? undefined : (time ?? asked.time) };
-    void navigate({ to: page, search: search as never });
+    const place = placeOf(filter ?? "", page);
+    const search = { filter: place.filter || undefined, time: time === "" ? undefined : (time ?? asked.time), error: place.error };
+    void navigate({ to: place.page, search: search as never });
   };
   const here = list.data?.dashboards.find((each) => each.name === name);
   const isOwn = here?.is_own ?? false;
@@ -69,9 +72,9 @@ export default function Dashboards() {
   return (
     <main className="dashboards">
       <header className="page-title">
-        <h1>{dashboard ? line(dashboard.title, 120) : "Dashboards"}</h1>
-        <p>
-          {dashboard?.about}{" "}
+        <h1 data-hint={dashboard?.about || undefined}>{dashboard ? line(dashboard.title, 120) : "Dashboards"}</h1>
+        <p aria-live="polite">
+          {dashboard && period && <Sentence of={dashboard} known={known} go={go} />}{" "}
           {period && (
             <span className="faint" data-hint={`${exact(period.from_ns)} to ${exact(period.to_ns)} (local)`}>
               {titleOf(asked.time)} in steps of {duration(period.bucket_ns).replace(/ 0+[ms]$/, "")}
@@ -188,6 +191,28 @@ export default function Dashboards() {
         />
       )}
     </main>
+  );
+}
+
+/** What matters here, each part with a way to what lies behind it. */
+function Sentence({ of, known, go }: { of: Dashboard; known: ReadonlyMap<string, Answer>; go: Go }) {
+  const said = remarks(of.panels, known);
+  if (said.length === 0) {
+    const some = [...known.values()].some((answer) => !answer.trouble && !isEmpty(answer));
+    return <>{some ? "Nothing stands out." : "Nothing to show for this time."}</>;
+  }
+  return (
+    <>
+      {said.map((one, at) => (
+        <Fragment key={one.text}>
+          {at > 0 && "; "}
+          <Behind filter={one.filter} page={one.page} go={go} className={`said ${one.tone ? `tone-${one.tone}` : ""}`}>
+            {at === 0 && !one.isNamed ? one.text[0]!.toUpperCase() + one.text.slice(1) : one.text}
+          </Behind>
+        </Fragment>
+      ))}
+      .
+    </>
   );
 }
 

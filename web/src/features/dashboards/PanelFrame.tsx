@@ -1,7 +1,9 @@
 import { type ReactNode, useRef } from "react";
 import { copy } from "../../parts/Figures";
 import { line } from "../../format";
+import { placeOf } from "./behind";
 import type { Answer, Panel } from "./queries";
+import { isEmpty } from "./sentence";
 import { type Go, HEIGHTS, VIEWS } from "./Views";
 
 type Props = {
@@ -21,7 +23,6 @@ type Props = {
 export function PanelFrame({ panel, answer, trouble, fill, go, time, choose, more }: Props) {
   const View = VIEWS[panel.view];
   const wrong = trouble || answer?.trouble;
-  const isEmpty = answer && !wrong && !answer.series.length && !answer.values.length && !answer.rows.length;
   const hint = [panel.help, answer?.provenance].filter(Boolean).join("\n");
   return (
     <section className={`panel panel-${panel.view}`} style={{ gridColumn: `span ${panel.width}` }} aria-labelledby={`panel-${panel.id}`}>
@@ -47,7 +48,7 @@ export function PanelFrame({ panel, answer, trouble, fill, go, time, choose, mor
           </pre>
         ) : !answer ? (
           <div className="skeleton panel-skeleton" style={{ height: (HEIGHTS[panel.view] ?? 100) - 12 }} />
-        ) : isEmpty ? (
+        ) : isEmpty(answer) ? (
           panel.none ? (
             <p className="panel-empty">{panel.none}</p>
           ) : (
@@ -101,7 +102,7 @@ function Menu({ panel, answer, go, more }: Pick<Props, "panel" | "answer" | "go"
       <div className="saved-menu">
         {answer?.filter && (
           <button type="button" onClick={done(() => go("/search", answer.filter, ""))}>
-            Show the spans behind it
+            {placeOf(answer.filter).page === "/errors" ? "Show the errors behind it" : "Show the spans behind it"}
           </button>
         )}
         {answer?.filter && (

@@ -77,20 +77,22 @@ function last(values: (number | null)[]): number | null {
 }
 
 /** A text that leads to what lies behind it. */
-function Behind({
+export function Behind({
   filter,
   go,
   page = "/search",
+  className = "cut",
   children,
 }: {
   filter: string | null | undefined;
   go: Go;
   page?: string;
+  className?: string;
   children: React.ReactNode;
 }) {
-  if (filter === null || filter === undefined) return <span className="cut">{children}</span>;
+  if (filter === null || filter === undefined) return <span className={className}>{children}</span>;
   return (
-    <button type="button" className="link cut" onClick={() => go(page, filter)}>
+    <button type="button" className={`link ${className}`} onClick={() => go(page, filter)}>
       {children}
     </button>
   );
