@@ -23,7 +23,7 @@ sys.modules[_spec.name] = ui  # where dataclasses look
 _spec.loader.exec_module(ui)
 
 Open = Callable[..., Any]
-TALK, TALK_AGAIN = 70, 71
+TALK, TALK_AGAIN, CUT = 70, 71, 72
 WIDTHS = [(1280, False), (1280, True), (390, False)]
 
 
@@ -184,6 +184,24 @@ def test_the_system_accounts_for_all_that_was_received(open_page: Open, talks: A
     for part in ("Storage", "Retention", "Faults"):
         expect(page.get_by_role("region", name=part)).to_be_visible()
     expect(page.get_by_role("region", name="Retention")).to_contain_text("30 days")
+
+
+def test_the_system_says_what_was_cut_beyond_the_limits_of_a_record(open_page: Open, talks: Any) -> None:
+    page = open_page("/system")
+    note = page.locator(".system-cut")
+    expect(note).to_contain_text("No record was cut")
+    many = {f"attribute.{number}": number for number in range(10_001)}
+    talks.send(ui.span(1, CUT, kind="tool", name="chatty", at=0, seconds=1, **many))
+    cut = talks.until("stats", lambda stats: stats["cut"].get("attributes") and stats)["cut"]
+    try:
+        page.reload()
+        expect(note).to_contain_text(f"{cut['attributes']} attribute")
+        expect(note).to_contain_text("left out. The records are stored.")
+        expect(rows(page).filter(has_text="traces").locator("[role=gridcell]").nth(5)).to_contain_text(f"▲ {sum(cut.values())}")
+    finally:
+        request = urllib.request.Request(f"{talks.url}/api/v1/runs/{ui.run_id(CUT)}", method="DELETE")
+        with urllib.request.urlopen(request) as answer:
+            assert answer.status == 200
 
 
 @pytest.mark.parametrize("path", ["/search?filter=lighthouse", "/search?tab=logs", "/sessions", "/budgets", "/system"])

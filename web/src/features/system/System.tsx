@@ -109,6 +109,23 @@ const COLUMNS: Column<Line>[] = [
     cell: (row) => (row.waiting ? count(row.waiting) : <span className="faint">0</span>),
     hint: "Those still in the log.",
   },
+  {
+    title: "Cut",
+    width: "minmax(56px, 0.6fr)",
+    align: "right",
+    cell: (row) => {
+      const sum = total(row.cut);
+      return sum ? (
+        <span className="warning" data-hint={`${reasons(row.cut)}\nbeyond the limits of one record, which is stored without them.`}>
+          ▲ {count(sum)}
+        </span>
+      ) : (
+        <span className="faint">0</span>
+      );
+    },
+    wide: true,
+    hint: "What stored records are without, beyond the limits of one record; no part of the sum.",
+  },
   { title: "Why rejected", width: "minmax(80px, 1.5fr)", cell: (row) => line(reasons(row.rejected).replace(/\n/g, ", ")), wide: true },
 ];
 
@@ -137,7 +154,32 @@ function Account({ of }: { of: Stats | null }) {
           <Table label="Senders" columns={COLUMNS} rows={lines} id={(row) => `${row.signal} ${row.sender}`} rowHeight={ROW} />
         </div>
       )}
+      {lines.length > 0 && <Cut of={of.cut} />}
     </section>
+  );
+}
+
+/** What stored records are without. */
+function Cut({ of }: { of: Stats["cut"] }) {
+  const { values = 0, ...left } = of;
+  const out = Object.entries(left).filter(([, number]) => number > 0);
+  const said = [
+    out.length > 0 && `${out.map(([what, number]) => plural(number, what.replace(/s$/, ""))).join(", ")} left out`,
+    values > 0 && `${plural(values, "value")} shortened`,
+  ].filter(Boolean);
+  return (
+    <p
+      className="system-cut"
+      data-hint="Each such record says on itself what it is without, as does the answer to its sender. It is no part of the sum."
+    >
+      {said.length === 0 ? (
+        <span className="faint">No record was cut: all were within the limits of one record.</span>
+      ) : (
+        <>
+          <span className="warning">▲ Cut beyond the limits of one record:</span> {said.join("; ")}. The records are stored.
+        </>
+      )}
+    </p>
   );
 }
 
