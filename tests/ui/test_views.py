@@ -6,6 +6,7 @@ import gzip
 import importlib.util
 import re
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ sys.modules[_spec.name] = ui  # where dataclasses look
 _spec.loader.exec_module(ui)
 
 Open = Callable[..., Any]
+
+LANES = 50
+"""Number of a run of this file."""
 
 
 def rows(page: Any) -> Any:
@@ -224,6 +228,34 @@ def test_a_new_run_appears_in_the_list_and_on_the_first_page(open_page: Open, se
     expect(rows(page).filter(has_text="came later")).to_be_visible()
     expect(now.locator(".thread", has_text="came later")).to_be_visible()
     expect(now.locator(".now-sentence")).to_contain_text("active")
+
+
+def test_agents_of_a_running_run_are_lanes_with_their_hand_offs(open_page: Open, server: Any) -> None:
+    here = {"service.name": "program", "service.instance.id": "one"}
+
+    def agent(number: int, parent: int, name: str, at: float, seconds: float | None, **more: Any) -> Any:
+        return ui.span(number, LANES, parent, kind="agent", name=name, at=at, seconds=seconds, **{"gen_ai.agent.name": name}, **more)
+
+    server.send(agent(1, 0, "director", 0, None), resource=here)
+    server.until(f"runs?filter=run:{ui.run_id(LANES)}", lambda page: page["runs"])
+    page = open_page("/now")
+    thread = page.locator(".thread", has_text="director")
+    expect(thread).to_be_visible()
+    expect(thread.locator(".lanes")).to_have_count(0)
+    try:
+        server.send(agent(2, 1, "coder", 5, 20), agent(3, 1, "tester", 26, 3, failed="tests are red"), resource=here)
+        lanes = page.locator(".thread .lanes")
+        expect(lanes.locator(".lane-names li")).to_have_text(["director", "coder", "tester"], timeout=30_000)
+        expect(lanes.locator(".handoff")).to_have_count(2)
+        expect(lanes.locator(".lane-call.open")).to_have_count(1)
+        expect(lanes.locator(".lane-failed")).to_have_count(1)
+        assert ui.serious(page) == []
+        lanes.get_by_role("link", name="Timeline of director, coder, tester; 2 hand-offs").press("Enter")
+        expect(page).to_have_url(re.compile(f"/runs/{ui.run_id(LANES)}.*tab=timeline"))
+    finally:
+        request = urllib.request.Request(f"{server.url}/api/v1/runs/{ui.run_id(LANES)}", method="DELETE")
+        with urllib.request.urlopen(request) as answer:
+            assert answer.status == 200
 
 
 VIEWS = {

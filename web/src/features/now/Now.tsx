@@ -10,6 +10,7 @@ import { Chart } from "../../parts/Chart";
 import { CutNote, Empty } from "../../parts/Empty";
 import { amount, Gauge, type Limit, limitsOf, nameOf, tone, unit } from "../../parts/Gauge";
 import { Id, Kind, Status, Tokens, TotalCost, When } from "../../parts/Figures";
+import { AgentLanes, type Axis } from "./Threads";
 import { budgets, failedLately, lastHour, newest, openSpans, runsIn, tasksByState } from "./queries";
 
 type Run = Schemas["Run"];
@@ -32,8 +33,19 @@ export default function Now() {
   const tasks = useMemo(() => (open.data?.hits ?? []).filter((hit) => hit.kind === "task"), [open.data]);
   const refresh = useRefresh(["now"]);
   const live = useLive("", { spans: refresh }, { back: refresh });
-  const runs = running.data?.runs ?? [];
+  const runs = useMemo(() => running.data?.runs ?? [], [running.data]);
   const now = useSecond(runs.length > 0);
+  const axis = { from: Math.min(...runs.map((run) => run.start_ns), now - 1e9), to: now };
+  const withLanes = useMemo(
+    () =>
+      new Set(
+        runs
+          .filter((run) => run.spans <= MOST_SPANS)
+          .map((run) => run.run_id)
+          .slice(0, MOST_WITH_LANES),
+      ),
+    [runs],
+  );
   const inside = useMemo(() => group(open.data?.hits ?? []), [open.data]);
   const minutes = useMemo(() => series(hour.data?.rows ?? []), [hour.data]);
   const error = running.error ?? hour.error;
@@ -55,13 +67,7 @@ export default function Now() {
         {running.data && runs.length === 0 && (last.data?.runs.length ? <p className="soft">Nothing runs at the moment.</p> : <First />)}
         <ul className="threads">
           {runs.map((run) => (
-            <Thread
-              key={run.run_id}
-              run={run}
-              spans={inside.get(run.run_id) ?? []}
-              now={now}
-              longest={Math.max(...runs.map((one) => now - one.start_ns), 1)}
-            />
+            <Thread key={run.run_id} run={run} spans={inside.get(run.run_id) ?? []} axis={axis} hasLanes={withLanes.has(run.run_id)} />
           ))}
         </ul>
       </section>
@@ -210,6 +216,10 @@ function Sentence({ runs, more, failed, rows, limit }: Said) {
   );
 }
 
+/** Running runs whose agents are drawn, the newest, and spans of each that are read for it. */
+const MOST_WITH_LANES = 6;
+const MOST_SPANS = 20_000;
+
 const MOST_LIMITS = 6;
 const MOST_TASKS = 12;
 
@@ -234,7 +244,9 @@ function BudgetRow({ row }: { row: Limit }) {
 }
 
 /** One running run as a thread on a common axis of time, with what it does now. */
-function Thread({ run, spans, now, longest }: { run: Run; spans: Hit[]; now: number; longest: number }) {
+function Thread({ run, spans, axis, hasLanes }: { run: Run; spans: Hit[]; axis: Axis; hasLanes: boolean }) {
+  const now = axis.to;
+  const share = (ns: number) => (100 * ns) / (axis.to - axis.from);
   const inner = spans.filter((span) => span.kind !== "workflow").slice(0, 6);
   const lasted = Math.max(now - run.start_ns, 0);
   return (
@@ -246,7 +258,7 @@ function Thread({ run, spans, now, longest }: { run: Run; spans: Hit[]; now: num
       <span className="thread-bar" data-hint={`${plural(run.spans, "span")}, ${run.errors} failed`}>
         <span
           className={run.errors ? "thread-fill failing" : "thread-fill"}
-          style={{ width: `${Math.max(2, (lasted / longest) * 100)}%` }}
+          style={{ marginLeft: `${Math.min(share(run.start_ns - axis.from), 98)}%`, width: `${Math.max(2, share(lasted))}%` }}
         />
       </span>
       <span className="thread-figure">{duration(lasted)}</span>
@@ -262,6 +274,7 @@ function Thread({ run, spans, now, longest }: { run: Run; spans: Hit[]; now: num
       <span className="thread-figure">
         <TotalCost of={run} />
       </span>
+      {hasLanes && <AgentLanes runId={run.run_id} startNs={run.start_ns} axis={axis} />}
       <span className="thread-now">
         {inner.length === 0 && <span className="faint">no span is open</span>}
         {inner.map((span) => (

@@ -27,6 +27,17 @@ export const openSpans = queryOptions({
     answer(api.GET("/api/v1/spans", { params: { query: { filter: "state:running since:1d", limit: 1000 } }, signal })),
 });
 
+const LANES_MS = 5_000;
+
+/** Who works in a running run, and who called whom; read anew from time to time, for it reads all of the run. */
+export const agentsIn = (runId: string) =>
+  queryOptions({
+    queryKey: ["lanes", runId],
+    queryFn: ({ signal }) => answer(api.GET("/api/v1/runs/{run_id}/agents", { params: { path: { run_id: runId } }, signal })),
+    refetchInterval: LANES_MS,
+    retry: false,
+  });
+
 /** Calls, tokens and cost of the last hour by minute. */
 export const lastHour = queryOptions({
   queryKey: ["now", "hour"],
