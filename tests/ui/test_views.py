@@ -6,8 +6,9 @@ import gzip
 import importlib.util
 import re
 import sys
+import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ _spec.loader.exec_module(ui)
 
 Open = Callable[..., Any]
 
-LANES = 50
-"""Number of a run of this file."""
+LANES, EVIL = 50, 51
+"""Numbers of runs of this file."""
 
 
 def rows(page: Any) -> Any:
@@ -311,6 +312,75 @@ def test_hostile_content_is_shown_and_does_nothing(open_page: Open) -> None:
     expect(panel).to_contain_text("Show more")
     assert page.evaluate("document.body.innerText.length") < 100_000
     assert page.evaluate(r"/[\u0000-\u0008\u001b]/.test(document.body.innerText)") is False
+
+
+def evil_name(number: int) -> str:
+    """Names of every bad sort: script, control characters, text from right to left, without end, empty."""
+    sorts = (
+        f"<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>{number}",
+        f"\u202egnp.exe\u202c شكرا \u0007\x1b[31m{number}",
+        f"{number}{'w' * 5000}",
+        f"{number} {'a b ' * 500}",
+        f'"{number}" OR ) \\ -agent:* ?#&%/..',
+        "\u200b" * 50 + str(number),
+    )
+    return sorts[number % len(sorts)]
+
+
+@pytest.fixture
+def evil(server: Any) -> Iterator[list[str]]:
+    """A run of agents with such names, each below the last, a thousand deep, that end in a failure of 10 MB; the names. It goes afterwards."""
+    names = [evil_name(number) for number in range(24)]
+    server.send(
+        *(
+            ui.span(number + 1, EVIL, number, kind="agent", name=name, at=0, seconds=10, **{"gen_ai.agent.name": name})
+            for number, name in ((number, names[number % len(names)]) for number in range(1000))
+        )
+    )
+    script = names[0]
+    failed = script + "\u202e\x00\u0007" + "x" * 10_000_000
+    worst: dict[str, Any] = {"gen_ai.agent.name": script, "error.type": script, "gen_ai.tool.name": names[1]}
+    server.send(ui.span(1001, EVIL, 1000, kind="tool", name=script, at=1, seconds=1, failed=failed, **worst))
+    server.until("stats", lambda stats: stats["waiting"] == 0 and stats["settled"])
+    yield names
+    request = urllib.request.Request(f"{server.url}/api/v1/runs/{ui.run_id(EVIL)}", method="DELETE")
+    with urllib.request.urlopen(request) as answer:
+        assert answer.status == 200
+
+
+def test_no_page_is_harmed_by_what_runs_call_themselves(open_page: Open, server: Any, evil: list[str]) -> None:
+    only = f"filter=run:{ui.run_id(EVIL)}"
+    error = server.get(f"errors?{only}")["errors"][0]["fingerprint"]
+    pages = {
+        f"/errors?{only}": ".table-row",
+        f"/errors?{only}&error={error}": ".side .facts, .side h2",
+        f"/agents?{only}&with=tool": ".graph[data-laid=yes] .graph-node",
+        f"/agents?{only}&sort=calls": ".table-row",
+        f"/agents/{urllib.parse.quote(evil[0], safe='')}": ".table-row",
+        f"/agents/{urllib.parse.quote(evil[4], safe='')}": ".table-row",
+        f"/dashboards/agent-overview?{only}&time=1d": ".panel td",
+        f"/dashboards/errors?{only}&time=1d": ".panel td",
+        f"/dashboards/performance?{only}&time=1d": ".panel td",
+        f"/runs/{ui.run_id(EVIL)}?tab=graph": ".graph[data-laid=yes] .graph-node",
+        f"/runs/{ui.run_id(EVIL)}?span={ui.span_id(1001)}": ".side",
+        "/now": ".now-run",
+    }
+    harmed = []
+    for width in (1280, 390):
+        page = open_page("/runs", width=width)
+        for path, painted in pages.items():
+            page.goto(server.url + path)
+            page.locator(painted).first.wait_for()
+            page.locator("[aria-busy=true]").first.wait_for(state="detached")
+            wrong = {
+                "a script ran": page.title() != "Clew",
+                "markup came through": page.locator("main img, main script, main a[href^=javascript]").count() > 0,
+                "it is wider than the window": page.evaluate("document.documentElement.scrollWidth > innerWidth"),
+                "control characters are in it": page.evaluate(r"/[\u0000-\u0008\u001b\u202e]/.test(document.body.innerText)"),
+                "all of the message is in it": page.evaluate("document.body.innerHTML.length > 2_000_000"),
+            }
+            harmed += [f"{path} at {width}: {what}" for what, is_so in wrong.items() if is_so]
+    assert not harmed, "\n".join(harmed)
 
 
 def test_a_tree_a_thousand_deep_is_shown(open_page: Open) -> None:

@@ -52,6 +52,7 @@ describe("figures", () => {
 describe("hostile text", () => {
   it("has its control characters shown, and keeps to its line", () => {
     expect(visible("a\u0000b\u001b[31m\n")).toBe("a␀b␛[31m\n");
+    expect(visible("run \u202egnp.exe\u202c, \u200fشكرا")).toBe("run gnp.exe\u202c, \u200fشكرا");
     expect(line("a\n\tb \u202eevil\u202c")).toBe("a b evil");
     expect(headline("tests FAILED\n=======\nFAIL: one")).toBe("tests FAILED FAIL: one");
     expect(line("x".repeat(400), 10)).toBe(`${"x".repeat(10)}…`);

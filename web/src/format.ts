@@ -93,9 +93,12 @@ export function shortId(id: string): string {
   return id.slice(0, 8);
 }
 
-/** Text whose control and direction characters cannot disturb what stands around it: they are shown as symbols or taken out. */
+/**
+ * Text whose control characters cannot disturb what stands around it: they are shown as symbols. What forces a direction on letters is taken out,
+ * for it makes them read as others; marks that text from right to left needs stay.
+ */
 export function visible(text: string): string {
-  return text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/g, (c) => {
+  return text.replace(/[\u202d\u202e]/g, "").replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/g, (c) => {
     const code = c.charCodeAt(0);
     return code < 32 ? String.fromCharCode(0x2400 + code) : "\u2421";
   });
