@@ -55,7 +55,7 @@ test("a figure beyond its threshold, an error with its state, and a budget that 
     answer("budget", table(["budget", "", "", "", "", "", ""], ["daily", "usd", 6, 0, 5, null, [80]])),
   ];
   expect(said(rate, alike, budget)).toEqual([
-    "most often tests failed with are red, 12×, new",
+    "most often tests failed with “are red”, 12×, new",
     "120 % of the budget daily is spent",
     "the failed share is 9.0 %",
   ]);

@@ -89,7 +89,7 @@ const alike: Rule = (panel, answer) => {
   const row = panel.question.of === "failures" ? answer.rows[0] : undefined;
   if (!row) return undefined;
   const [type, where, message, state, times] = row.cells;
-  const what = type === "(no type)" ? text(message) || "an error without a message" : text(type);
+  const what = type === "(no type)" ? (message ? `“${text(message)}”` : "an error without a message") : text(type);
   return {
     text: `most often ${where ? `${text(where)} failed with ` : ""}${what}, ${count(Number(times))}×${state === "new" || state === "regressed" ? `, ${state}` : ""}`,
     tone: "error",
