@@ -59,7 +59,7 @@ def points() -> dict[str, Any]:
         return {"name": name, "gauge": {"dataPoints": [point(value, labels)]}}
 
     def point(value: float, labels: dict[str, str]) -> dict[str, Any]:
-        times = {"timeUnixNano": str(ui.NOW_NS - 60_000_000_000), "startTimeUnixNano": str(ui.NOW_NS - 90_000_000_000)}
+        times = {"timeUnixNano": str(ui.now_ns() - 60_000_000_000), "startTimeUnixNano": str(ui.now_ns() - 90_000_000_000)}
         return {"asDouble": value, "attributes": ui.Otlp.attributes(labels), **times}
 
     switched = point(3.0, {"from_persona": "none", "to_persona": "builder", "chatmode": "x"})

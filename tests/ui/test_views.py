@@ -218,7 +218,7 @@ def test_a_run_grows_while_it_goes_on(open_page: Open, server: Any) -> None:
     server.send(ui.span(2, number, 1, kind="tool", name="a new step", at=1, seconds=1), resource=here)
     expect(page.get_by_role("treeitem").filter(has_text="a new step")).to_have_count(1)
     server.send(ui.span(1, number, kind="agent", name="at work", at=0, seconds=3), resource=here)
-    expect(page.locator(".run-sentence")).to_contain_text("Ended well after 3 s")
+    expect(page.locator(".run-sentence")).to_contain_text("Ended well after 3 s", timeout=30_000)
 
 
 def test_a_new_run_appears_in_the_list_and_on_the_first_page(open_page: Open, server: Any) -> None:
