@@ -93,7 +93,7 @@ def _of_errors(store: Store, text: str, values: int) -> Facets:
     columns = ", ".join(f"{sql} AS f_{field}" for field, sql in _ERRORS.items())
     failures = f"SELECT {columns} FROM ({groups.failures(question)}) WHERE is_inside LIMIT {COUNTED}"
     found = _counted(store, "errors", failures, list(_ERRORS), question.parameters, values)
-    return Facets("errors", found.facets, found.counted, question.since_ns is not None)
+    return Facets("errors", found.facets, found.counted, (question.since_ns or 0) > question.parameters["window_first"])
 
 
 def _counted(store: Store, of: Of, rows: str, fields: list[str], given: Mapping[str, Any], values: int, figure: str = "count()") -> Facets:

@@ -21,10 +21,8 @@ def way_in(signal: Signal, encoding: str) -> str:
     return f"{signal.name}_{encoding}"
 
 
-ON_DEMAND = (
-    *(way_in(signal, encoding) for signal in SIGNALS for encoding in ENCODINGS),
-    *("totals", *rollups.TABLES, unrolled.TABLE, sketches.TABLES),
-)
+WAYS_IN = tuple(way_in(signal, encoding) for signal in SIGNALS for encoding in ENCODINGS)
+ON_DEMAND = (*WAYS_IN, "totals", *rollups.TABLES, unrolled.TABLE, sketches.TABLES)
 """Words in the names of files whose tables are made when the first record comes that needs them, or somebody first asks for what they hold:
 few stores need all of them, and the SQL of the ways in is larger than many a store."""
 
@@ -95,6 +93,11 @@ class File(NamedTuple):
     def holds(self, word: str) -> bool:
         """Whether it is one of those that ON_DEMAND names by this word."""
         return self.name.removesuffix(".sql").endswith(f"_{word}")
+
+    @property
+    def is_way_in(self) -> bool:
+        """Whether it takes in records of one signal and encoding."""
+        return any(map(self.holds, WAYS_IN))
 
     @property
     def is_later(self) -> bool:

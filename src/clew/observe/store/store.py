@@ -300,7 +300,13 @@ class Store:
                 client.command(f"DROP VIEW IF EXISTS {schema.made_by(name)} {self.engine.placement.on_cluster} SYNC")
                 self._made.pop(name, None)
             there = self._tables(client) if upgrades else set()  # earlier versions made more, and noted it elsewhere
-            self._make(file for file in self._files() if file.name in found.made or schema.made_by(file.name) in there or not file.is_later)
+            # Where others write too, a way in is not made again under their inserts: those are all made before the first.
+            shared = self.engine.placement.is_shared
+            self._make(
+                file
+                for file in self._files()
+                if not file.is_later or (shared and file.is_way_in) or file.name in found.made or schema.made_by(file.name) in there
+            )
             for _, after in upgrades:
                 after(client)
         self.engine.write_format(Format(made=self._made))

@@ -205,11 +205,12 @@ def _reach(store: Store, within: Window, ceiling: int, before_ns: int) -> _Reach
     given = {"ceiling": ceiling, **within.parameters}
     reached, start = store.query(f"SELECT count(), min(start_ns) FROM {newest(FOR_HISTORY)}", given).result_rows[0]
     floor = min(start, before_ns, within.first_ns) if reached >= FOR_HISTORY else 0
-    [(count, earliest, first, last)] = store.query(
-        f"SELECT count(), min(start_ns), minIf(start_ns, {inside}), maxIf(start_ns, {inside}) FROM {newest(LOOKED_AT)} WHERE start_ns >= {floor}",
-        given,
+    [(all_, count, earliest, first, last)] = store.query(
+        f"SELECT count(), countIf(start_ns >= {{floor:UInt64}}), minIf(start_ns, start_ns >= {{floor:UInt64}}), minIf(start_ns, {inside}), "
+        f"maxIf(start_ns, {inside}) FROM {newest(LOOKED_AT)}",
+        {**given, "floor": floor},
     ).result_rows
-    since = earliest if count >= LOOKED_AT else floor
+    since = earliest if count >= LOOKED_AT else floor if count < all_ else 0
     return _Reach(count, first, last, since or None)
 
 
