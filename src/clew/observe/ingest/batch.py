@@ -54,7 +54,7 @@ class Batch:
         :raises StoreUnavailable: the store cannot be written; some of the batch may be stored, and repeating it changes nothing
         """
         try:
-            store.insert(self.signal, self.encoding, self._body())
+            store.insert(self.signal, self.encoding, *self._parts())
         except StoreUnavailable:
             raise
         except StoreError as error:
@@ -73,19 +73,21 @@ class Batch:
     def _part(self, requests: Sequence[Numbered]) -> Batch:
         return Batch(self.signal, self.encoding, self.sender, requests, self.collected)
 
-    def _body(self) -> bytes:
-        """Concatenated requests are one request in protobuf, which has one time of arrival; JSON requests stay lines."""
+    def _parts(self) -> list[bytes]:
+        """What is inserted, one after the other. Concatenated requests are one request in protobuf, which has one time of arrival; JSON
+        requests stay lines."""
         if self.encoding == "json":
-            return b"\n".join(stamp_json(request.checked.body, request.arrival_ns, self.sender) for request in self.requests)
+            lines = [stamp_json(request.checked.body, request.arrival_ns, self.sender) for request in self.requests]
+            return [part for line in lines for part in (line, b"\n")]
         stamp = stamp_protobuf(self.signal, self.requests[0].arrival_ns, self.sender)
-        return b"".join([*(request.checked.body for request in self.requests), stamp])
+        return [*(request.checked.body for request in self.requests), stamp]
 
     def _alone(self, store: Store, request: Numbered, error: StoreError) -> list[Refused]:
         if self.encoding == "json":  # the engine may refuse only the sender's own spelling
             checked = request.checked
             canonical = Checked(checked.signal, canonical_json(checked), checked.records)
             try:
-                store.insert(self.signal, self.encoding, self._part([Numbered(request.line, request.arrival_ns, canonical)])._body())
+                store.insert(self.signal, self.encoding, *self._part([Numbered(request.line, request.arrival_ns, canonical)])._parts())
             except StoreUnavailable:
                 raise
             except StoreError:

@@ -38,8 +38,6 @@ REDACTION = "redaction"
 REMOVAL_S = 5.0
 """Longest wait for the removal of replaced parts when the store is closed."""
 
-_FORMATS: dict[Encoding, str] = {"protobuf": "ProtobufSingle", "json": "JSONEachRow"}
-
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -146,6 +144,7 @@ class Store:
         for handle in handles:
             with suppress(Exception):
                 handle.close()
+        self.engine.close()
         self._local = threading.local()
         self._lock.release()
 
@@ -167,19 +166,19 @@ class Store:
             self._handles.append(handle)
         return handle
 
-    def insert(self, signal: Signal, encoding: Encoding, body: bytes) -> None:
-        """Hands OTLP requests to the engine: concatenated protobuf messages, or JSON lines. They must have been checked.
+    def insert(self, signal: Signal, encoding: Encoding, *parts: bytes) -> None:
+        """Hands OTLP requests to the engine: protobuf messages or JSON lines, which ``parts`` are one after the other. They must have been
+        checked.
 
-        All of ``body`` is stored when this returns, or none of it counts: repeating it changes nothing.
+        All of it is stored when this returns, or none of it counts: repeating it changes nothing.
 
         :raises StoreError: the engine refuses; the message is its own
         """
-        settings = _INSERT_SETTINGS | self.engine.insert_settings(signal, encoding)
         with engine_errors():
             way_in = schema.way_in(signal, encoding)
             if not self.has(way_in):
                 self.make(way_in)
-            self.client().raw_insert(f"landing_{way_in}", insert_block=body, fmt=_FORMATS[encoding], settings=settings)
+            self.engine.insert(self.client(), f"landing_{way_in}", signal, encoding, parts, _INSERT_SETTINGS)
 
     def insert_rows(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Inserts rows into one of our own small tables."""
