@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clew.errors import StoreUnavailable
-from clew.observe.ingest import wal
+from clew.observe.ingest import blocks, wal
 from clew.observe.ingest.wal import Head, Log, LogFull, Position
 
 START = Position(0, 0)
@@ -63,7 +63,7 @@ def test_many_writers_share_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         first.set()
         assert go.wait(10)
 
-    monkeypatch.setattr(wal, "_sync", sync)
+    monkeypatch.setattr(blocks, "_sync", sync)
     one = append(log, b"one")
     assert first.wait(10)
     others = [append(log, b"more") for _ in range(1000)]

@@ -1,6 +1,6 @@
 """The write-ahead log: what was acknowledged is on disk here, until the store has it.
 
-A folder of segments, written one after the other. A segment is a mark, then frames: 4 bytes of length of what follows the checksum, 4 of
+A folder of segments, written one after the other, past the system's cache. A segment is a mark, then frames: 4 bytes of length of what follows the checksum, 4 of
 CRC-32 (of the body, then the head), 2 of length of the head, the head (msgpack), and the request's body as it was checked. Time of arrival and sender are in the
 head, fixed when the frame is written. One thread writes: all frames that came while the last write was under way go out together and are
 synced once (group commit).
@@ -24,14 +24,15 @@ from typing import NamedTuple
 import msgspec
 
 from clew.errors import StoreUnavailable
+from clew.observe.ingest.blocks import Appended, Reader
 from clew.observe.store.engine import Encoding
 
 MARK = b"clewlog1"
-SEGMENT_BYTES = 64 << 20
-"""A segment is closed at this size, and deleted once the store has all of it: less than a second of full load."""
+SEGMENT_BYTES = 96 << 20
+"""A segment is closed at this size, and deleted once the store has all of it: two seconds of full load, and two batches of the collector's."""
 _LENGTHS = struct.Struct("<IIH")
-_WRITE_AT_ONCE = 512
-"""Buffers of one writev; POSIX promises 16, Linux and macOS take 1,024."""
+_SUMMED = 8
+"""Bytes before those that the length of a frame counts."""
 
 
 class Head(msgspec.Struct, frozen=True, array_like=True):
@@ -77,7 +78,7 @@ class Damage(NamedTuple):
 
 class _Waiting(NamedTuple):
     head: Head
-    buffers: tuple[bytes, bytes]
+    parts: tuple[bytes, bytes]
     size: int
     written: Future[None]
 
@@ -114,7 +115,8 @@ class Log:
         self._recover(after)
         self._next_number = max([after.segment, *self._sizes], default=0) + 1
         self._current: int | None = None
-        self._descriptor = -1
+        self._file: Appended | None = None
+        self._reader = Reader()
         self._writer = threading.Thread(target=self._write_all, name="clew-log", daemon=True)
         self._writer.start()
 
@@ -183,55 +185,35 @@ class Log:
                     waiting.written.set_exception(refusal)
 
     def _write(self, group: list[_Waiting]) -> OSError | None:
-        """Writes and syncs the group at the end of the current segment; after an error the segment is as it was before."""
+        """Writes and syncs the group at the end of the current segment; after an error the segment is as it was before, or has ended."""
         try:
-            if self._current is None:
-                self._begin_segment()
-            buffers = [memoryview(buffer) for waiting in group for buffer in waiting.buffers if buffer]
-            while buffers:
-                written = os.writev(self._descriptor, buffers[:_WRITE_AT_ONCE])
-                while buffers and written >= len(buffers[0]):
-                    written -= len(buffers.pop(0))
-                if written:
-                    buffers[0] = buffers[0][written:]
-            _sync(self._descriptor)
+            file = self._file or self._begin_segment()
+            file.append([part for waiting in group for part in waiting.parts])
         except OSError as error:
-            self._undo()
+            if self._file is not None and self._file.is_closed:
+                self._end_segment()
             return error
         return None
 
-    def _undo(self) -> None:
-        """Cuts off what an unfinished write has left. Where even that fails, the segment ends here: reading stops at its known size."""
-        if self._descriptor < 0:
-            return
-        try:
-            size = self._sizes.get(self._current or 0, len(MARK))
-            os.ftruncate(self._descriptor, size)
-            os.lseek(self._descriptor, size, os.SEEK_SET)
-            _sync(self._descriptor)
-        except OSError:
-            self._end_segment()
-
-    def _begin_segment(self) -> None:
+    def _begin_segment(self) -> Appended:
         number = self._next_number
         path = self._path(number)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        file = Appended(path)
         try:
-            if os.write(descriptor, MARK) != len(MARK):
-                raise OSError(28, "No space left on device")
-            _sync(descriptor)
+            file.append([MARK])
             _sync_folder(self._folder)
         except OSError:
-            os.close(descriptor)
+            file.close()
             path.unlink(missing_ok=True)
             raise
         self._next_number += 1
-        self._current, self._descriptor = number, descriptor
+        self._current, self._file = number, file
+        return file
 
     def _end_segment(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._current, self._descriptor = None, -1
+        if self._file is not None:
+            self._file.close()
+        self._current = self._file = None
 
     # --- draining -------------------------------------------------------------------------------------------------------------------------
 
@@ -267,22 +249,30 @@ class Log:
         return later + max(self._sizes.get(segment, 0) - offset, 0)
 
     def next(self, most_bytes: int) -> list[Frame]:
-        """The next frames, in their order, each given once; together about ``most_bytes``, and at least one when there is one."""
+        """The next frames, in their order, each given once; together at most ``most_bytes``, but at least one when there is one.
+
+        :raises StoreUnavailable: the file has lost some
+        :raises OSError: it cannot be read
+        """
         with self._changed:
             place = self._unread()
             if place is None:
                 return []
             end = self._sizes[place.segment]
+        path = self._path(place.segment)
+        data = self._reader.read(path, place.offset, min(max(most_bytes, _LENGTHS.size), end - place.offset))
+        if len(data) < (first := _size_at(data, 0)):
+            data = self._reader.read(path, place.offset, first)
+            if len(data) < first:
+                raise StoreUnavailable(f"{path} has been cut short; what is missing of it cannot be stored")
         frames: list[Frame] = []
-        with self._path(place.segment).open("rb") as file:
-            file.seek(place.offset)
-            taken = 0
-            while place.offset < end and (not frames or taken < most_bytes):
-                length, _, head_length = _LENGTHS.unpack(file.read(_LENGTHS.size))
-                rest = file.read(length - 2)
-                place = Position(place.segment, place.offset + 8 + length)
-                frames.append(Frame(_decoder.decode(rest[:head_length]), rest[head_length:], place))
-                taken += length
+        at = 0
+        while at < len(data) and at + (size := _size_at(data, at)) <= len(data):
+            begin = at + _LENGTHS.size
+            body = begin + _LENGTHS.unpack_from(data, at)[2]
+            at += size
+            place = Position(place.segment, place.offset + size)
+            frames.append(Frame(_decoder.decode(data[begin:body]), bytes(data[body:at]), place))
         self._cursor = place
         return frames
 
@@ -346,12 +336,20 @@ class Log:
                 self._last_ns = max(self._last_ns, head.arrival_ns)
                 good = end
             if good < size:
-                if number != numbers[-1]:  # only the segment that was being written can be torn
-                    with path.open("rb") as file:
-                        file.seek(good)
-                        self.damages.append(Damage(path.name, file.read(), "the rest of the segment cannot be read"))
+                with path.open("rb") as file:
+                    file.seek(good)
+                    rest = file.read()
+                if number != numbers[-1] and rest.strip(b"\0"):  # only the segment that was being written can be torn
+                    self.damages.append(Damage(path.name, rest, "the rest of the segment cannot be read"))
                 os.truncate(path, good)
             self._sizes[number] = good
+
+
+def _size_at(data: memoryview, at: int) -> int:
+    """Bytes of the frame that begins there: at least so many, where its lengths are not all there."""
+    if len(data) - at < _LENGTHS.size:
+        return _LENGTHS.size
+    return _SUMMED + int(_LENGTHS.unpack_from(data, at)[0])
 
 
 def _scan(path: Path, start: int) -> Iterator[tuple[Head, int]]:
@@ -362,18 +360,15 @@ def _scan(path: Path, start: int) -> Iterator[tuple[Head, int]]:
         file.seek(start)
         for _ in itertools.count():
             lengths = file.read(_LENGTHS.size)
-            if len(lengths) < _LENGTHS.size:
+            length, checksum, head_length = _LENGTHS.unpack(lengths) if len(lengths) == _LENGTHS.size else (0, 0, 0)
+            if length < 2:  # the end, or the zeros that fill the last block
                 return
-            length, checksum, head_length = _LENGTHS.unpack(lengths)
-            rest = file.read(length - 2) if length >= 2 else b""
+            rest = file.read(length - 2)
             head, body = rest[:head_length], rest[head_length:]
             if len(rest) < length - 2 or zlib.crc32(head, zlib.crc32(body)) != checksum:
                 return
             start += 8 + length
             yield _decoder.decode(head), start
-
-
-_sync = getattr(os, "fdatasync", os.fsync)  # the file's size is synced either way
 
 
 def _sync_folder(folder: Path) -> None:
