@@ -36,10 +36,11 @@ def test_one_settles_what_the_others_took_in_and_forgets_nothing_that_came_meanw
 
             whole = settling._Chunk.settle
 
-            def meanwhile(chunk: Any) -> None:
-                whole(chunk)
+            def meanwhile(chunk: Any) -> int:
+                found: int = whole(chunk)
                 monkeypatch.setattr(settling._Chunk, "settle", whole)
                 otlp.take(other, request(2))
+                return found
 
             monkeypatch.setattr(settling._Chunk, "settle", meanwhile)
             assert settling.settle(settler) == 2

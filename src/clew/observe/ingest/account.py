@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -51,6 +52,13 @@ class Line:
     rejected: dict[str, int]
     waiting: int
     cut: dict[str, int] = field(default_factory=dict)
+
+
+class State(NamedTuple):
+    """The account at one moment."""
+
+    position: Position
+    data: bytes
 
 
 class _Kept(msgspec.Struct):
@@ -124,10 +132,10 @@ class Account:
         with self._lock:
             return dict(sorted(self._refused.items()))
 
-    def save(self, position: Position) -> None:
-        """Keeps the account of everything before ``position`` on disk, whole or not at all. What comes after it is counted again from the log.
+    def state(self, position: Position) -> State:
+        """What is kept on disk of everything before ``position``. What comes after it is counted again from the log.
 
-        :raises OSError: it cannot be written; the earlier account stays
+        :param position: up to which everything is noted as done, and nothing beyond
         """
         with self._lock:
             # What waits lies after the position. It is counted when it is recovered.
@@ -135,16 +143,22 @@ class Account:
                 Line(line.signal, line.sender, line.received - line.waiting, line.stored, line.rejected, 0, line.cut)
                 for line in self._lines()
             ]
-            data = msgspec.json.encode(_Kept(position, lines, dict(self._refused)))
-        write_whole(self._path, data)
-        self.position = position
+            return State(position, msgspec.json.encode(_Kept(position, lines, dict(self._refused))))
+
+    def save(self, state: State) -> None:
+        """Keeps a state on disk, whole or not at all.
+
+        :raises OSError: it cannot be written; the earlier one stays
+        """
+        write_whole(self._path, state.data)
+        self.position = state.position
 
     def keep(self) -> None:
         """Keeps the account on disk as it is, for the same place in the log. Only where no collector is working.
 
         :raises OSError: it cannot be written; the earlier account stays
         """
-        self.save(self.position)
+        self.save(self.state(self.position))
 
     def _entry(self, signal: str, sender: str) -> Entry:
         entry = self._entries.get((signal, sender))

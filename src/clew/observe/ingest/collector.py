@@ -1,7 +1,7 @@
 """The collector: takes checked requests into the write-ahead log, and drains the log into the store.
 
 A request is acknowledged when it is in the log, on disk. One thread drains: it reads the log in order, inserts in the store's two worker
-threads, settles the traces that were touched, and notes how far it has come. What it has come past is deleted from the log only after the
+threads, has the traces that were touched settled, beside the inserts where these go on, and notes how far it has come. What it has come past is deleted from the log only after the
 file system was synced, so that a power cut finds each record in the log or in the store.
 """
 
@@ -13,15 +13,15 @@ import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from clew.errors import StoreError, StoreUnavailable
 from clew.observe.ingest import quarantine
-from clew.observe.ingest.account import Account, Line
+from clew.observe.ingest.account import Account, Line, State
 from clew.observe.ingest.batch import Batch, Numbered, Refused
 from clew.observe.ingest.wal import Frame, Log, Position
 from clew.observe.store import merges, retention, rollups, sketches
@@ -29,24 +29,29 @@ from clew.observe.store.engine import Encoding
 from clew.observe.store.prices import refresh_prices
 from clew.observe.store.removed import removed
 from clew.observe.store.retention import Retention
-from clew.observe.store.settle import settle
+from clew.observe.store.settle import Touched
 from clew.observe.store.store import Store
 from clew.wire.check import Checked
 
-BATCH_BYTES = 24 << 20
-"""Read from the log at once, and inserted at once when it is of one sender, signal and encoding, like a batch of an import."""
+BATCH_BYTES = 48 << 20
+"""Read from the log at once, and inserted at once when it is of one sender, signal and encoding. To prepare an insert takes the engine as
+long as some 4,000 spans do."""
 IN_FLIGHT = 3
 """Batches between the log and the engine: two that are inserted, and the next one read."""
 GATHER_S = 0.5
 """How long requests wait for others, unless they fill a batch, so that many small ones become one insert."""
 SETTLE_S = 3.0
-"""Time between two settlements, and longest turn of inserting."""
+"""Time between two settlements, and longest turn of inserting when others wait for theirs."""
+TURN_S = 30.0
+"""Longest turn of inserting when nobody does."""
+TEND_S = 10.0
+"""Time between two settlements within a turn: what arrives under full load is there with the first question, and settled a little later."""
 ROLL_S = 2.0
 """Longest time that is spent on rollups at a stretch, and the pause before the next."""
 MANY_MINUTES = 500
 """Minutes without rollups beyond which the log says how many there are: a store that just became large, or a large import."""
-CHECKPOINT_S = 5.0
-"""Time between two syncs of the file system, while records come in."""
+CHECKPOINT_S = 3.0
+"""Time between two syncs of the file system, while records come in. What lies before the last one makes room in the log."""
 STORED_S = 60.0
 """Longest wait for what is in the log, where something is to be done with all that was acknowledged."""
 RETRY_S = 1.0
@@ -117,6 +122,7 @@ class Collector:
         self._trouble: str | None = None
         self._closing = threading.Event()
         self._moved = threading.Condition()
+        self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="clew-settle")
         self._drainer = threading.Thread(target=self._drain, name="clew-collector", daemon=True)
 
     def start(self) -> None:
@@ -170,7 +176,7 @@ class Collector:
 
         :raises OSError: the disk refuses; the earlier account holds
         """
-        self._checkpoint()
+        self._checkpoint(self._account.state(self._done))
 
     def close(self) -> None:
         """Takes nothing more, stores what waits (unless the store refuses: it stays in the log), and ends. Idempotent."""
@@ -180,8 +186,9 @@ class Collector:
         self._closing.set()
         if self._drainer.ident is not None:
             self._drainer.join()
+        self._beside.shutdown()
         with suppress(OSError):  # a full disk: the earlier account holds, and what came after is in the log
-            self._checkpoint()
+            self.checkpoint()
 
     # --- draining -------------------------------------------------------------------------------------------------------------------------
 
@@ -198,7 +205,7 @@ class Collector:
                 shared = self._store.engine.placement.is_shared and self._store.engine.settles and not closing
                 if (self._unsettled or shared) and (closing or time.monotonic() - self._settled_at >= SETTLE_S):
                     with self._store.ingesting:
-                        self._settle()
+                        self._settle_all()
                 self._roll_when_due()
                 self._trouble = None
                 with self._store.ingesting:
@@ -231,34 +238,59 @@ class Collector:
         return None
 
     def _take_in(self) -> None:
-        """Inserts what waits, until it is less than a batch or SETTLE_S have passed."""
-        deadline = time.monotonic() + SETTLE_S
+        """Inserts what waits, until it is less than a batch or the turn is over."""
+        began = time.monotonic()
         self._unsettled = True
         inserting: deque[_Inserting] = deque()
+        tending: Future[None] | None = None
         try:
             while frames := self._log.next(BATCH_BYTES):
                 self._held = self._held or merges.hold(self._store)
                 inserting.append(self._insert(frames))
                 if len(inserting) >= IN_FLIGHT:
                     self._finish(inserting)
-                if self._log.unread_bytes() < BATCH_BYTES or time.monotonic() >= deadline:
+                now = time.monotonic()
+                if self._log.unread_bytes() < BATCH_BYTES or now >= began + (SETTLE_S if self._store.ingesting.is_wanted else TURN_S):
                     break
+                if tending is not None and tending.done():
+                    tending.result()
+                    tending = None
+                tending = tending or self._tend(inserting)
             while inserting:
                 self._finish(inserting)
+            if tending is not None:
+                tending.result()
         except BaseException:
-            for one in inserting:
-                for _, future in one.inserts:
-                    future.cancel()
-                    with suppress(BaseException):
-                        future.result()
+            for future in [future for one in inserting for _, future in one.inserts] + ([tending] if tending else []):
+                future.cancel()
+                with suppress(BaseException):
+                    future.result()
             self._log.rewind(self._done)
             raise
 
-    def _settle(self) -> None:
-        settle(self._store)
+    def _tend(self, inserting: Iterable[_Inserting]) -> Future[None] | None:
+        """Where it is time: settles what has arrived until now, and keeps the account, beside the inserts that go on."""
+        state = self._account.state(self._done) if self._checkpoint_is_due() else None
+        touched = Touched.now(self._store) if time.monotonic() - self._settled_at >= TEND_S else None
+        begun = [future for one in inserting for _, future in one.inserts]
+
+        def tend() -> None:
+            if state is not None:
+                self._keep(state)
+            if touched is not None:
+                wait(begun)
+                self._settle(touched)
+
+        return self._beside.submit(tend) if state or touched else None
+
+    def _settle(self, touched: Touched) -> None:
+        touched.settle()
         refresh_prices(self._store)
-        self._unsettled = False
         self._settled_at = time.monotonic()
+
+    def _settle_all(self) -> None:
+        self._settle(Touched.alone(self._store))
+        self._unsettled = False
         if self._held and (self._log.unread_bytes() < BATCH_BYTES or merges.overdue(self._store)):
             # Under full load merges wait: they cost half as much again as the inserts, and a burst is over sooner without them.
             self._held = False
@@ -293,19 +325,24 @@ class Collector:
 
     def _checkpoint_when_due(self) -> None:
         """Only in a turn of inserting, since others checkpoint in theirs."""
-        behind = self._log.bytes > self._log.limit_bytes // 4
-        if self._done > self._account.position and (behind or time.monotonic() - self._saved_at >= CHECKPOINT_S):
-            try:
-                self._checkpoint()
-            except OSError as error:
-                log.warning("the collector's account cannot be written: %s; what is stored stays in the log until it can", error)
-                self._saved_at = time.monotonic()
+        if self._checkpoint_is_due():
+            self._keep(self._account.state(self._done))
 
-    def _checkpoint(self) -> None:
+    def _checkpoint_is_due(self) -> bool:
+        return self._done > self._account.position and time.monotonic() - self._saved_at >= CHECKPOINT_S
+
+    def _keep(self, state: State) -> None:
+        try:
+            self._checkpoint(state)
+        except OSError as error:
+            log.warning("the collector's account cannot be written: %s; what is stored stays in the log until it can", error)
+            self._saved_at = time.monotonic()
+
+    def _checkpoint(self, state: State) -> None:
         if self._store.engine.is_own:
             sync_file_system(self._store.data_dir)
-        self._account.save(self._done)
-        self._log.forget(self._done)
+        self._account.save(state)
+        self._log.forget(state.position)
         self._saved_at = time.monotonic()
 
 

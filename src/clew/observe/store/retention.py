@@ -35,6 +35,7 @@ server's counters have counted, so it stays until neither spans nor points of it
 
 KEPT: Final = {
     "touched": "is emptied whenever traces are settled",
+    "settling": "is emptied whenever traces are settled",
     "rollups": "follows the spans: minutes that lose theirs are written again and swept",
     "rollup_minutes": "has a row for each minute",
     "prices": "has a row for each model",

@@ -185,6 +185,8 @@ def any_of(conditions: Sequence[str]) -> str:
 
 
 _MARKED = "FROM rollup_minutes WHERE {where} GROUP BY minute HAVING max(touched_ns) >= max(rolled_ns)"
+SETTLING = "settling"
+"""The table into which the rows of ``touched`` go that are settled while others are added; made when that happens first."""
 _BEGUN = (1 << 32) - 1
 """As a minute of rollup_minutes: whether the minutes of all spans were noted in it, once."""
 
@@ -196,11 +198,18 @@ def exist(store: Store) -> bool:
     return store.has_rollups
 
 
+def _arrived(store: Store, where: str = "1") -> str:
+    """SELECT of the minutes of spans that arrived and are not settled; of the tables in the order in which they go through them, so that none
+    is missed."""
+    tables = ("touched", SETTLING) if store.has(SETTLING) else ("touched",)
+    return " UNION DISTINCT ".join(f"SELECT minute FROM {table} WHERE {where}" for table in tables)
+
+
 def stale(store: Store, first: int, last: int) -> list[int]:
     """The minutes from ``first`` to ``last`` that are not as their spans are, or may be about to be so."""
     within = f"minute BETWEEN {first} AND {min(last, HOURS - 1)}"
-    rows = store.query(f"SELECT minute {_MARKED.format(where=within)} UNION DISTINCT SELECT minute FROM touched WHERE {within}").result_rows
-    return [minute for (minute,) in rows]
+    marked = f"SELECT minute {_MARKED.format(where=within)}"
+    return [minute for (minute,) in store.query(f"{marked} UNION DISTINCT {_arrived(store, within)}").result_rows]
 
 
 def stale_hours(store: Store, first: int, last: int) -> dict[int, int]:
@@ -224,10 +233,10 @@ def touch(store: Store, spans: str, parameters: Mapping[str, Any] | None = None)
         store.has_stale = True
 
 
-def touch_arrived(store: Store) -> None:
-    """Marks the minutes whose spans arrived since the settler last ran."""
+def touch_arrived(store: Store, table: str) -> None:
+    """Marks the minutes of spans that arrived, those in ``table``."""
     if exist(store):
-        store.command(f"INSERT INTO rollup_minutes SELECT DISTINCT minute, {time.time_ns()}, 0 FROM touched")
+        store.command(f"INSERT INTO rollup_minutes SELECT DISTINCT minute, {time.time_ns()}, 0 FROM {table}")
         store.has_stale = True
 
 
@@ -335,7 +344,7 @@ def _sweep(store: Store) -> None:
 def _chunks(store: Store) -> Iterable[list[int]]:
     """Stale minutes with about AT_ONCE spans together, the newest first; but for those in which much is happening."""
     marked = store.pairs(f"SELECT minute, max(touched_ns) {_MARKED.format(where='1')}")
-    arriving = {minute for (minute,) in store.query("SELECT DISTINCT minute FROM touched").result_rows}
+    arriving = {minute for (minute,) in store.query(_arrived(store)).result_rows}
     waiting = sorted((minute for minute in marked if minute not in arriving), reverse=True)
     quiet = time.time_ns() - int(QUIET_S * 1e9)
     for start in range(0, len(waiting), 1000):

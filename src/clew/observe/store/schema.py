@@ -22,7 +22,7 @@ def way_in(signal: Signal, encoding: str) -> str:
 
 
 WAYS_IN = tuple(way_in(signal, encoding) for signal in SIGNALS for encoding in ENCODINGS)
-ON_DEMAND = (*WAYS_IN, "totals", *rollups.TABLES, unrolled.TABLE, sketches.TABLES)
+ON_DEMAND = (*WAYS_IN, rollups.SETTLING, "totals", *rollups.TABLES, unrolled.TABLE, sketches.TABLES)
 """Words in the names of files whose tables are made when the first record comes that needs them, or somebody first asks for what they hold:
 few stores need all of them, and the SQL of the ways in is larger than many a store."""
 

@@ -101,52 +101,76 @@ def touch(store: Store, where: str, parameters: Mapping[str, Any] | None = None)
 
 
 def settle(store: Store) -> int:
-    """Settles the traces touched since the last call, and counts what came in where metrics are kept; gives back how many spans they have."""
-    if not store.engine.settles:
-        return 0
-    read = _Touched.now(store)
-    kept = totals.of(store)
-    if kept is not None:
-        kept.count_points()
-    touched = "trace_id IN (SELECT trace_id FROM touched)"
-    rollups.touch_arrived(store)
-    traces, first, last = store.query(f"SELECT uniqExact(trace_id), min(first_ns), max(last_ns) FROM traces WHERE {touched}").result_rows[0]
-    # Their range of the table; within it the index on trace ids pays for few traces only.
-    within = f"start_ns BETWEEN {first} AND {last} AND "
-    use = f" SETTINGS use_skip_indexes = {int(traces <= FEW)}"
-    total = store.value(f"SELECT count() FROM span_records WHERE {within}{touched}{use}")
-    if not total:
-        read.remove()  # of traces that are gone
-        return 0
-    chunks = -(-total // CHUNK)
-    for chunk in range(chunks):
-        some = touched if chunks == 1 else f"trace_id IN (SELECT trace_id FROM touched WHERE cityHash64(trace_id) % {chunks} = {chunk})"
-        _Chunk(store, within + some, some, use, total if chunks == 1 else None).settle()
-        if kept is not None:
-            kept.count_spans(within + some, some)
-    read.remove()
-    store.has_stale = True
-    return int(total)
+    """Settles the traces touched since the last call, and counts what came in where metrics are kept; gives back how many spans they have.
+    Call it with ``store.ingesting`` held and nothing being inserted; beside inserts, see Touched."""
+    return Touched.alone(store).settle()
 
 
-class _Touched(NamedTuple):
-    """The rows of ``touched`` at one moment."""
+class Touched(NamedTuple):
+    """What was touched until one moment. What is inserted after it is touched anew, so inserts may go on while this is settled, once those
+    that had begun at that moment have ended: they may have touched a trace before its spans were there."""
 
     store: Store
-    marks: list[int] | None
-    """None: nobody adds to the table meanwhile, so that all of it is meant."""
+    table: str
+    marks: list[int]
+    """The rows of the table that are meant, where others add to it meanwhile."""
 
     @classmethod
-    def now(cls, store: Store) -> _Touched:
-        shared = store.engine.placement.is_shared
-        return cls(store, [mark for (mark,) in store.query("SELECT mark FROM touched").result_rows] if shared else None)
+    def now(cls, store: Store) -> Touched:
+        """Takes over from an earlier one that was not settled to its end."""
+        if store.engine.placement.is_shared:
+            return cls(
+                store, "touched", [mark for (mark,) in store.query("SELECT mark FROM touched").result_rows] if store.engine.settles else []
+            )
+        if not store.has(rollups.SETTLING):
+            store.make(rollups.SETTLING)
+        store.command(f"ALTER TABLE touched MOVE PARTITION tuple() TO TABLE {rollups.SETTLING}")
+        return cls(store, rollups.SETTLING, [])
 
-    def remove(self) -> None:
-        if self.marks is None:
-            if self.store.value("SELECT count() FROM touched"):
-                self.store.empty("touched")
+    @classmethod
+    def alone(cls, store: Store) -> Touched:
+        """The same where nothing is inserted before it is settled, which takes no second table."""
+        if store.engine.placement.is_shared or store.has(rollups.SETTLING):
+            return cls.now(store)
+        return cls(store, "touched", [])
+
+    def settle(self) -> int:
+        """As the function of this name. Only one is settled at a time, with ``store.ingesting`` held all the while."""
+        store, table = self.store, self.table
+        if not store.engine.settles:
+            return 0
+        kept = totals.of(store)
+        if kept is not None:
+            kept.count_points()
+        touched = f"trace_id IN (SELECT trace_id FROM {table})"
+        rollups.touch_arrived(store, table)
+        traces, first, last = store.query(
+            f"SELECT uniqExact(trace_id), min(first_ns), max(last_ns) FROM traces WHERE {touched}"
+        ).result_rows[0]
+        # Their range of the table; within it the index on trace ids pays for few traces only.
+        within = f"start_ns BETWEEN {first} AND {last} AND "
+        use = f" SETTINGS use_skip_indexes = {int(traces <= FEW)}"
+        most = store.value(f"SELECT count() FROM span_records WHERE {within}1{use}")
+        if most > CHUNK:  # to count just those of the traces takes longer
+            most = store.value(f"SELECT count() FROM span_records WHERE {within}{touched}{use}")
+        chunks = -(-most // CHUNK)  # none of traces that are gone
+        total = 0
+        for chunk in range(chunks):
+            some = touched if chunks == 1 else f"trace_id IN (SELECT trace_id FROM {table} WHERE cityHash64(trace_id) % {chunks} = {chunk})"
+            total += _Chunk(store, table, within + some, some, use).settle()
+            if kept is not None:
+                kept.count_spans(within + some, some)
+        self._remove()
+        if total:
+            store.has_stale = True
+        return total
+
+    def _remove(self) -> None:
+        if not self.store.engine.placement.is_shared:
+            if self.store.value(f"SELECT count() FROM {self.table}"):
+                self.store.empty(self.table)
             return
-        table = self.store.engine.placement.kept("touched")
+        table = self.store.engine.placement.kept(self.table)
         for first in range(0, len(self.marks), MARKS):
             self.store.command(f"DELETE FROM {table} WHERE mark IN ({', '.join(map(str, self.marks[first : first + MARKS]))})")
 
@@ -158,24 +182,30 @@ def _repeats(ids: NDArray[np.uint64]) -> bool:
 
 
 class _Chunk(NamedTuple):
-    """Some of the touched traces: the conditions that say which in span_records and in settled, the settings to read them with, and their size."""
+    """Some of the touched traces: the conditions that say which in span_records and in settled, and the settings to read them with."""
 
     store: Store
+    table: str
+    """Which traces and minutes are touched."""
     where: str
     settled: str
     use: str
-    rows: int | None
-    """How many spans they have, replaced ones included; None when that is not known."""
 
-    def settle(self) -> None:
-        columns = self._columns()
-        repeats = _repeats(columns["id"])
-        if repeats or self.rows != len(columns["id"]):
+    def settle(self) -> int:
+        """Gives back how many spans they have."""
+        spans = "span_records"  # as a rule each is there once, and then FINAL is for nothing
+        columns = self._columns(spans)
+        if not columns:
+            return 0
+        if _repeats(columns["id"]):
             self._note_conflicts()
-        if repeats:
-            self._retire()
-            columns = self._columns()
-        self._note(columns)
+            spans = "span_records FINAL"
+            columns = self._columns(spans)
+            if _repeats(columns["id"]):
+                self._retire()
+                columns = self._columns(spans)
+        self._note(spans, columns)
+        return len(columns["id"])
 
     def _note_conflicts(self) -> None:
         self.store.command(
@@ -184,12 +214,12 @@ class _Chunk(NamedTuple):
             f"FROM span_records WHERE {self.where} AND end_ns > 0 GROUP BY trace_id, span_id HAVING length(hashes) > 1){self.use}"
         )
 
-    def _columns(self) -> dict[str, NDArray[Any]]:
+    def _columns(self, spans: str) -> dict[str, NDArray[Any]]:
         return self.store.columns(
             "SELECT sipHash64(trace_id, span_id) AS id, sipHash64(trace_id, parent_span_id) AS parent, "
             f"kind = 'llm' AND NOT {REFUSED} AS llm, (isNotNull(input_tokens) OR isNotNull(output_tokens)) AND NOT {REFUSED} AS usage, "
             "agent != '' OR kind = 'agent' AS named, "
-            f"agent = '' AND kind != 'agent' AS orphan FROM span_records FINAL WHERE {self.where}{self.use}"
+            f"agent = '' AND kind != 'agent' AS orphan FROM {spans} WHERE NOT retired AND {self.where}{self.use}"
         )
 
     def _retire(self) -> None:
@@ -202,7 +232,7 @@ class _Chunk(NamedTuple):
         rollups.touch(self.store, lower)
         self.store.command(f"INSERT INTO span_records ({', '.join(names)}, retired) SELECT {', '.join(names)}, 1 FROM {lower}")
 
-    def _note(self, columns: dict[str, NDArray[Any]]) -> None:
+    def _note(self, spans: str, columns: dict[str, NDArray[Any]]) -> None:
         import numpy as np
 
         flag: Any = np.bool_
@@ -219,9 +249,9 @@ class _Chunk(NamedTuple):
         store.insert_array("verdicts", notes_of)
         notes = (
             f"SELECT trace_id, span_id, {now + 1} AS settled_ns, v.shadowed AS shadowed, o.label AS agent, day FROM ("
-            f"SELECT trace_id, span_id, sipHash64(trace_id, span_id) AS id, {DAY} AS day FROM span_records FINAL WHERE {where} AND id IN (SELECT id FROM verdicts)) AS s "
+            f"SELECT trace_id, span_id, sipHash64(trace_id, span_id) AS id, {DAY} AS day FROM {spans} WHERE NOT retired AND {where} AND id IN (SELECT id FROM verdicts)) AS s "
             "INNER JOIN verdicts AS v ON s.id = v.id "
-            f"LEFT JOIN (SELECT sipHash64(trace_id, span_id) AS id, if(agent != '', agent, name) AS label FROM span_records FINAL WHERE {where} "
+            f"LEFT JOIN (SELECT sipHash64(trace_id, span_id) AS id, if(agent != '', agent, name) AS label FROM {spans} WHERE NOT retired AND {where} "
             f"AND id IN (SELECT owner FROM verdicts)) AS o ON v.owner = o.id"
         )
         self._touch_changed(notes)
@@ -233,7 +263,7 @@ class _Chunk(NamedTuple):
 
     def _touch_changed(self, notes: str) -> None:
         """What arrived may change what is known of spans that were there before, in other minutes."""
-        before = f"span_records WHERE {self.where} AND {rollups.MINUTE} NOT IN (SELECT minute FROM touched)"
+        before = f"span_records WHERE {self.where} AND {rollups.MINUTE} NOT IN (SELECT minute FROM {self.table})"
         if not rollups.exist(self.store) or not self.store.value(f"SELECT count() FROM {before}{self.use}"):
             return
         rollups.touch(

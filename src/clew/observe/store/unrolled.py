@@ -21,7 +21,7 @@ KEPT_NS: Final = 30_000_000_000
 
 _VERSION: Final = (
     "SELECT groupBitXor(cityHash64(table, name)) FROM system.parts WHERE active AND database = currentDatabase() "
-    "AND table IN ('span_records', 'settled', 'touched', 'rollup_minutes')"
+    "AND table IN ('span_records', 'settled', 'touched', 'settling', 'rollup_minutes')"
 )
 """Another number after every change of what is stored, and after merges."""
 

@@ -1,0 +1,118 @@
+"""The collector under load: traces are settled, and the account is kept, beside the inserts that go on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from clew.errors import StoreUnavailable
+
+CALLS = 40
+
+
+@pytest.fixture
+def loaded(store: Any, otlp: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A collector that has not begun to drain. Its log holds calls of a model, each twice: an agent that repeats the usage of its call, and the
+    call itself in a later request. A batch is one request, and it settles as often as it can."""
+    from clew.observe.ingest import collector as module
+    from clew.wire.check import check_protobuf
+    from clew.wire.otlp import TRACES
+
+    for name, value in {"BATCH_BYTES": 1, "TEND_S": 0.0, "CHECKPOINT_S": 0.0, "RETRY_S": 0.01, "TURN_S": 600.0}.items():
+        monkeypatch.setattr(module, name, value)
+    collector = module.Collector(store, log_bytes=1 << 30)
+    usage = {"llm.token_count.prompt": 100, "llm.token_count.completion": 10}
+    agents = [otlp.span(2 * n, n, 0, {"openinference.span.kind": "AGENT", **usage}) for n in range(1, CALLS + 1)]
+    calls = [otlp.span(2 * n + 1, n, 2 * n, {"openinference.span.kind": "LLM", **usage}) for n in range(1, CALLS + 1)]
+    for span in agents + calls:
+        collector.take(check_protobuf(TRACES, otlp.protobuf(otlp.traces(span))), "protobuf", "test").result(10)
+    yield collector
+    collector.close()
+
+
+def tokens(store: Any) -> list[int | None]:
+    from clew.observe.query.runs import runs
+
+    return [run.input_tokens for run in runs(store)]
+
+
+def drained(collector: Any) -> Any:
+    """Its account, once it has nothing left to do."""
+    collector.start()
+    collector.wait_until_stored(60)
+    collector.close()
+    return collector.stats()
+
+
+def settled_beside(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The threads in which is settled, as it happens."""
+    from clew.observe.store.settle import Touched
+
+    settle = Touched.settle
+    threads: list[str] = []
+
+    def noted(touched: Touched) -> int:
+        threads.append(threading.current_thread().name)
+        return settle(touched)
+
+    monkeypatch.setattr(Touched, "settle", noted)
+    return threads
+
+
+def test_calls_count_once_though_they_were_settled_before_all_of_them_was_there(
+    loaded: Any, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = settled_beside(monkeypatch)
+    stats = drained(loaded)
+    assert sum("clew-settle" in name for name in threads) > 1
+    assert (stats.received, stats.stored, stats.waiting, stats.gap) == (2 * CALLS, 2 * CALLS, 0, 0)
+    assert tokens(store) == [100] * CALLS
+    assert store.value("SELECT count() FROM touched") == store.value("SELECT count() FROM settling") == 0
+
+
+def test_the_account_is_kept_while_inserts_go_on(loaded: Any, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is on disk of it is of one moment: as if the process was killed then, the rest comes from the log."""
+    from clew.observe.ingest.account import Account, State
+
+    save = Account.save
+    states: list[tuple[State, str]] = []
+
+    def noted(account: Account, state: State) -> None:
+        states.append((state, threading.current_thread().name))
+        save(account, state)
+
+    monkeypatch.setattr(Account, "save", noted)
+    drained(loaded)
+    assert sum("clew-settle" in name for _, name in states) > 1
+    path = store.data_dir / "wal" / "account.json"
+    before = 0
+    for state, _ in states:
+        path.write_bytes(state.data)
+        kept = Account(path)
+        assert kept.position == state.position
+        [line] = kept.lines()
+        assert line.received == line.stored >= before
+        before = line.stored
+    assert before == 2 * CALLS
+
+
+def test_where_it_cannot_settle_nothing_is_lost_and_it_settles_later(loaded: Any, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clew.observe.store import settle as settling
+
+    whole = settling._Chunk.settle
+    failed: list[Any] = []
+
+    def fail(chunk: Any) -> int:
+        if len(failed) < 3:
+            failed.append(chunk)
+            raise StoreUnavailable("No space left on device")
+        return int(whole(chunk))
+
+    monkeypatch.setattr(settling._Chunk, "settle", fail)
+    stats = drained(loaded)
+    assert len(failed) == 3
+    assert (stats.stored, stats.waiting, stats.gap, stats.trouble) == (2 * CALLS, 0, 0, None)
+    assert tokens(store) == [100] * CALLS
