@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 HEAVY = {
     *(
         "chdb",
@@ -45,3 +47,10 @@ def test_import_clew_starts_nothing() -> None:
 def test_recording_loads_opentelemetry_only_with_the_program(tmp_path: object) -> None:
     loaded = loaded_after(f"import clew\nclew.init(data_dir={str(tmp_path)!r})\nwith clew.tool('search'):\n    pass\nclew.flush()")
     assert not {name for name in loaded if name.split(".")[0] in {"opentelemetry", "chdb", "openai", "pandas"}}
+
+
+def test_the_server_loads_no_plugin_of_pydantic() -> None:
+    """Such as logfire's, which is there wherever pydantic-ai was installed whole."""
+    pytest.importorskip("fastapi")
+    pytest.importorskip("logfire")
+    assert not {name for name in loaded_after("from clew.cli import serve; serve._load()") if name.split(".")[0] == "logfire"}

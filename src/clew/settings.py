@@ -198,3 +198,8 @@ def unknown() -> list[str]:
 def child_environment(given: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process that Clew starts: this process's own, and over it what is given."""
     return {**os.environ, **given}
+
+
+def tell_library(variable: str, value: str) -> None:
+    """Sets a variable of the environment that a library reads, in this process, unless the user has."""
+    os.environ.setdefault(variable, value)

@@ -258,12 +258,20 @@ REFUSED = (
     "SELECT 1 INTO OUTFILE 'out.csv'",
     "SELECT 1 /* x */ into\noutfile '/tmp/out.csv'",
     "SELECT 1; DROP TABLE span_records",
+    "SELECT 1; SELECT 2",
+    "SELECT 1; SYSTEM STOP MERGES",
+    "SELECT ';' /* ; */; -- ;\nUSE system",
     "GRANT ALL ON *.* TO default",
     "BACKUP TABLE span_records TO File('x')",
     "USE system",
     "",
     "SELEKT 1",
 )
+
+
+@pytest.mark.parametrize("query", ["SELECT ';';", "SELECT ';' ; ;\n", "SELECT ';' -- ; 2", "SELECT $a$;$a$ /* ; */;"])
+def test_a_statement_may_hold_semicolons_and_end_in_one(store: Store, query: str) -> None:
+    assert sql(store, query).rows == [[";"]]
 
 
 def refusal(store: Store, query: str) -> str | None:

@@ -228,6 +228,8 @@ def _hello(store: Store, prices: Path | None, url: str) -> Callable[[], Any]:
 
 
 def _load() -> None:
+    # A plugin of pydantic that happens to be installed, such as logfire's, takes as long to load as a fifth of all else, and has nothing to do here.
+    settings.tell_library("PYDANTIC_DISABLE_PLUGINS", "__all__")
     for module in ("clew.server.app", "clew.server.listening", "clew.server.otlp_grpc"):
         importlib.import_module(module)
 

@@ -47,6 +47,8 @@ def refused(query: str) -> Iterator[str]:
     bare = _QUOTED.sub(" ", query)
     if (start := _START.match(bare)) and start[1].upper() not in READING:
         yield f"{start[1].upper()} is refused: {ONLY_READING}"
+    if ";" in bare.rstrip("; \t\r\n"):
+        yield "a second statement after ; is refused: send one at a time"
     if _OUTFILE.search(bare):
         yield "INTO OUTFILE writes a file, which is refused here; redirect the output instead: clew sql --json QUERY > FILE"
 
