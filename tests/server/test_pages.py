@@ -44,6 +44,20 @@ def test_every_address_of_the_ui_gives_its_first_file_and_no_other_does(get: Cal
     assert get("/api/v1/nothing").json()["message"] == "there is no '/api/v1/nothing'"
 
 
+def test_the_page_of_a_run_has_the_browser_ask_for_the_run_where_no_key_is_needed(
+    get: Callable[..., Any], start: Callable[..., Any]
+) -> None:
+    import httpx
+
+    assert get("/runs/abc123").headers["link"] == "</api/v1/runs/abc123>; rel=preload; as=fetch; crossorigin"
+    again = get("/runs/abc123", if_none_match=get("/runs/abc123").headers["etag"])
+    assert (again.status_code, "link" in again.headers) == (304, True)
+    odd = ("/runs", "/runs/", "/runs/a/b", "/runs/%3E;%0d%0ax:", "/runs/a%20b", "/now", "/compare/a/b")
+    assert [path for path in odd if "link" in get(path).headers] == []
+    exposed = start(exposed=True)
+    assert "link" not in httpx.get(f"{exposed.url}/runs/abc123").headers
+
+
 def test_the_page_may_run_and_load_nothing_but_files_of_the_server(get: Callable[..., Any]) -> None:
     headers = get("/").headers
     policy = headers["content-security-policy"]

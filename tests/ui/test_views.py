@@ -126,6 +126,13 @@ def test_a_run_says_what_failed_and_its_spans_are_walked_with_the_keyboard(open_
     expect(panel).to_have_count(0)
 
 
+def test_a_run_is_asked_for_once_and_before_the_scripts_ask(open_page: Open) -> None:
+    page = open_page(f"/runs/{ui.run_id(ui.FAILED)}")
+    expect(page.get_by_role("tree")).to_be_visible()
+    asked = "performance.getEntriesByType('resource').filter(one => one.name.includes('/api/v1/runs/')).map(one => one.initiatorType)"
+    assert page.evaluate(asked) == ["link"]
+
+
 def test_repeats_are_shown_together_until_they_are_opened(open_page: Open) -> None:
     page = open_page(f"/runs/{ui.run_id(ui.REPEATS)}")
     tree = page.get_by_role("tree")

@@ -73,7 +73,9 @@ class Guard:
             if not self._exposed:
                 self._check_host(headers.get(b"host", b"").decode("latin-1"))
             role = role_for(scope["method"], scope["path"])
-            if role is not None:
+            if role is None:
+                scope["clew.open"] = self._access.is_open
+            else:
                 key = self._access.admit(headers.get(b"authorization", b"").decode("latin-1"), role)
                 if key is not None:
                     scope["clew.sender"] = f"key:{key.name}"

@@ -112,12 +112,17 @@ class Access:
         self._keys = keys
         self._exposed = exposed
 
+    @property
+    def is_open(self) -> bool:
+        """Whether no key is needed."""
+        return not self._exposed and not self._keys.all()
+
     def admit(self, authorization: str, needed: Role) -> Key | None:
         """The key in the Authorization header that allows it; None when none is needed.
 
         :raises Denied: there is none, or it does not allow it
         """
-        if not self._exposed and not self._keys.all():
+        if self.is_open:
             return None
         scheme, _, token = authorization.partition(" ")
         key = self._keys.find(token.strip()) if scheme.lower() == "bearer" else None
