@@ -73,6 +73,30 @@ def test_calls_count_once_though_they_were_settled_before_all_of_them_was_there(
     assert store.value("SELECT count() FROM touched") == store.value("SELECT count() FROM settling") == 0
 
 
+def test_where_metrics_are_kept_nothing_is_inserted_while_is_counted(loaded: Any, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a span that comes between counting and noting what was counted would be noted, and never counted."""
+    from clew.observe.ingest import collector as module
+    from clew.observe.store import totals
+
+    totals.begin(store)
+    monkeypatch.setattr(module, "SETTLE_S", 0.0)
+    count = totals.Totals.count_spans
+    counting: list[str] = []
+
+    def counted(kept: Any, where: str, settled: str) -> None:
+        counting.append(threading.current_thread().name)
+        before = store.value("SELECT count() FROM span_records")
+        count(kept, where, settled)
+        assert store.value("SELECT count() FROM span_records") == before
+
+    monkeypatch.setattr(totals.Totals, "count_spans", counted)
+    threads = settled_beside(monkeypatch)
+    assert drained(loaded).trouble is None
+    assert counting
+    assert not any("clew-settle" in name for name in threads)
+    assert store.value("SELECT uniqExact(trace, span) FROM counted_totals") == 2 * CALLS
+
+
 def test_the_account_is_kept_while_inserts_go_on(loaded: Any, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is on disk of it is of one moment: as if the process was killed then, the rest comes from the log."""
     from clew.observe.ingest.account import Account, State

@@ -189,6 +189,46 @@ def test_nothing_is_taken_after_closing_and_everything_before_is_written(tmp_pat
     log.close()
 
 
+def test_frames_come_together_up_to_a_size_and_a_larger_one_alone(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    for size in (10, 5_000, 100_000, 1, 8_000, 4_096):
+        append(log, bytes([size % 251]) * size).result(10)
+    found = []
+    while frames := log.next(9_000):
+        assert all(set(frame.body) == {len(frame.body) % 251} for frame in frames)
+        found.append([len(frame.body) for frame in frames])
+    assert found == [[10, 5_000], [100_000], [1, 8_000], [4_096]]
+    log.close()
+
+
+def test_a_segment_that_was_cut_short_is_named(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    append(log, b"x" * 10_000).result(10)
+    [path] = tmp_path.glob("*.wal")
+    os.truncate(path, 5_000)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match=rf"{path.name} has been cut short"):
+            log.next(1 << 20)
+    log.close()
+
+
+def test_what_fills_the_last_block_after_a_kill_is_no_damage(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    append(log, b"one").result(10)
+    [path] = tmp_path.glob("*.wal")
+    as_killed = path.read_bytes()
+    assert len(as_killed) == blocks.BLOCK
+    append(log, b"two").result(10)
+    log.close()
+    assert not path.read_bytes().endswith(b"\0")
+    path.write_bytes(as_killed)
+    path.with_name(f"{9:012}.wal").write_bytes(as_killed)  # and in a segment that is not the last
+    log = open_log(tmp_path)
+    assert log.damages == []
+    assert [body for _, body in drain(log)] == [b"one", b"one"]
+    log.close()
+
+
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path

@@ -24,7 +24,7 @@ from clew.observe.ingest import quarantine
 from clew.observe.ingest.account import Account, Line, State
 from clew.observe.ingest.batch import Batch, Numbered, Refused
 from clew.observe.ingest.wal import Frame, Log, Position
-from clew.observe.store import merges, retention, rollups, sketches
+from clew.observe.store import merges, retention, rollups, sketches, totals
 from clew.observe.store.engine import Encoding
 from clew.observe.store.prices import refresh_prices
 from clew.observe.store.removed import removed
@@ -41,7 +41,7 @@ IN_FLIGHT = 3
 GATHER_S = 0.5
 """How long requests wait for others, unless they fill a batch, so that many small ones become one insert."""
 SETTLE_S = 3.0
-"""Time between two settlements, and longest turn of inserting when others wait for theirs."""
+"""Time between two settlements, and longest turn of inserting when others wait for theirs, or metrics are kept."""
 TURN_S = 30.0
 """Longest turn of inserting when nobody does."""
 TEND_S = 10.0
@@ -250,7 +250,8 @@ class Collector:
                 if len(inserting) >= IN_FLIGHT:
                     self._finish(inserting)
                 now = time.monotonic()
-                if self._log.unread_bytes() < BATCH_BYTES or now >= began + (SETTLE_S if self._store.ingesting.is_wanted else TURN_S):
+                is_short = self._store.ingesting.is_wanted or not self._settles_beside()
+                if self._log.unread_bytes() < BATCH_BYTES or now >= began + (SETTLE_S if is_short else TURN_S):
                     break
                 if tending is not None and tending.done():
                     tending.result()
@@ -271,7 +272,8 @@ class Collector:
     def _tend(self, inserting: Iterable[_Inserting]) -> Future[None] | None:
         """Where it is time: settles what has arrived until now, and keeps the account, beside the inserts that go on."""
         state = self._account.state(self._done) if self._checkpoint_is_due() else None
-        touched = Touched.now(self._store) if time.monotonic() - self._settled_at >= TEND_S else None
+        is_due = self._settles_beside() and time.monotonic() - self._settled_at >= TEND_S
+        touched = Touched.now(self._store) if is_due else None
         begun = [future for one in inserting for _, future in one.inserts]
 
         def tend() -> None:
@@ -282,6 +284,10 @@ class Collector:
                 self._settle(touched)
 
         return self._beside.submit(tend) if state or touched else None
+
+    def _settles_beside(self) -> bool:
+        """Not where metrics are kept: what is inserted between counting spans and noting them as counted would never be counted."""
+        return totals.of(self._store) is None
 
     def _settle(self, touched: Touched) -> None:
         touched.settle()
