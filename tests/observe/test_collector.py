@@ -123,6 +123,17 @@ def test_the_account_is_kept_while_inserts_go_on(loaded: Any, store: Any, monkey
     assert before == 2 * CALLS
 
 
+def test_an_account_that_was_overtaken_is_not_kept(loaded: Any, store: Any) -> None:
+    """One that was taken beside inserts, and whose turn comes when a newer one is on disk."""
+    path = store.data_dir / "wal" / "account.json"
+    older = loaded._account.state(loaded._done)
+    drained(loaded)
+    newer = path.read_bytes()
+    assert older.data != newer
+    loaded._checkpoint(older)
+    assert path.read_bytes() == newer
+
+
 def test_where_it_cannot_settle_nothing_is_lost_and_it_settles_later(loaded: Any, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from clew.observe.store import settle as settling
 

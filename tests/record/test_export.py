@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -92,9 +93,11 @@ def test_spans_go_to_the_spool_and_to_the_collector(collector: Collector, tmp_pa
 def test_it_tries_again_when_that_may_help(collector: Collector) -> None:
     collector.answers = [(503, {}), (429, {"Retry-After": "0"}), (502, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"})]
     exporter = Exporter(collector.url, {}, first_pause_s=0.01)
+    drawn = random.getstate()
     exporter.write(LINE, 3, starts=False)
     until(lambda: exporter.sent == 3)
     assert len(collector.requests) == 4
+    assert random.getstate() == drawn, "a program that has seeded its random numbers gets those it expects"
     exporter.close(1)
 
 

@@ -109,7 +109,8 @@ def test_what_is_beyond_a_records_limits_is_cut_counted_and_shown(start: Any, ot
     stats = running.settled()
     assert (stats.received, stats.stored, stats.gap, stats.cut) == (3, 2, 0, {"attributes": 3, "values": 1})
     assert running.store.value("SELECT attributes['clew.cut.attributes'] FROM spans WHERE name = 'span 1'") == "3"
-    running.collector.checkpoint()
+    with running.store.ingesting:
+        running.collector.checkpoint()
     from clew.observe.ingest.account import Account
 
     assert [line.cut for line in Account(running.store.data_dir / "wal" / "account.json").lines()] == [stats.cut]

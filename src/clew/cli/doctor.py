@@ -17,6 +17,7 @@ from clew import settings
 from clew.cli import figures, invocation
 from clew.cli.terminal import Cell, Page, safe
 from clew.errors import ClewError, MissingExtra
+from clew.wire.sizes import sizes
 
 if TYPE_CHECKING:
     from clew.observe.ingest.collector import Stats
@@ -126,7 +127,7 @@ def waiting(account: Stats, directory: Path, *, served: bool) -> list[Finding]:
             return []
         text = f"{figures.size(account.log_bytes)} of {figures.size(account.log_limit_bytes)}, {figures.plural(account.waiting, 'record')} waiting"
         return [Finding("note" if account.log_bytes > account.log_limit_bytes // 2 else "ok", "log", text)]
-    left = sum(path.stat().st_size for path in directory.glob("wal/*.wal"))
+    left = sum(sizes(directory / "wal", ".wal").values())
     if not left:
         return []
     return [Finding("note", "log", f"{figures.size(left)} of an earlier server's log may wait", "clew serve stores it when it starts")]

@@ -26,6 +26,8 @@ _PATHS: Final = ((b'{"resourceLogs', "/v1/logs"), (b'{"resourceMetrics', "/v1/me
 
 log: Final = logging.getLogger("clew")
 
+_pauses: Final = random.SystemRandom()  # not the program's own random numbers, which it may have seeded
+
 
 class Exporter:
     """Posts lines as OTLP/JSON, gzipped, to ``<endpoint>/v1/traces``, ``/v1/logs`` and ``/v1/metrics``, one at a time, in a thread of its own.
@@ -116,7 +118,7 @@ class Exporter:
             verdict, retry_after = self._post(line)
             with self._changed:
                 if verdict == "retry":
-                    wait = retry_after if retry_after is not None else pause * random.uniform(0.5, 1.0)
+                    wait = retry_after if retry_after is not None else pause * _pauses.uniform(0.5, 1.0)
                     pause = min(pause * 2, LONGEST_PAUSE_S)
                     deadline = time.monotonic() + min(wait, LONGEST_PAUSE_S)
                     while not self._closing and (left := deadline - time.monotonic()) > 0:

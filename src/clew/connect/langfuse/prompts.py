@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -76,9 +77,7 @@ class Prompt:
 def chosen(labels: Sequence[str], key: str | None, name: str) -> str:
     """One of several labels for an A/B comparison: the same key always gets the same one, and keys spread evenly; no key: any."""
     if key is None:
-        import random
-
-        return random.choice(labels)
+        return secrets.choice(labels)  # not of the program's own random numbers, which it may have seeded
     digest = hashlib.sha256(f"{name}\0{key}".encode()).digest()
     return labels[int.from_bytes(digest[:8], "big") % len(labels)]
 

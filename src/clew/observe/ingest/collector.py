@@ -122,6 +122,7 @@ class Collector:
         self._trouble: str | None = None
         self._closing = threading.Event()
         self._moved = threading.Condition()
+        self._keeping = threading.Lock()
         self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="clew-settle")
         self._drainer = threading.Thread(target=self._drain, name="clew-collector", daemon=True)
 
@@ -345,11 +346,13 @@ class Collector:
             self._saved_at = time.monotonic()
 
     def _checkpoint(self, state: State) -> None:
-        if self._store.engine.is_own:
-            sync_file_system(self._store.data_dir)
-        self._account.save(state)
-        self._log.forget(state.position)
-        self._saved_at = time.monotonic()
+        with self._keeping:
+            if state.position >= self._account.position:  # a newer one may have been kept since this one was taken
+                if self._store.engine.is_own:
+                    sync_file_system(self._store.data_dir)
+                self._account.save(state)
+                self._log.forget(state.position)
+            self._saved_at = time.monotonic()
 
 
 def stats_of(

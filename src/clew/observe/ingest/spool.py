@@ -14,6 +14,7 @@ from clew.observe.ingest.intake import Intake
 from clew.observe.store.prices import refresh_prices
 from clew.observe.store.store import Store
 from clew.wire.check import check_json
+from clew.wire.sizes import sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +54,17 @@ class Watch:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._seen: dict[str, int] = {}
+        self._seen: dict[Path, int] = {}
 
     def look(self) -> Swept | None:
         """What a sweep took in; None when nothing has been written and no process has ended since the last look."""
-        sizes = {path.name: path.stat().st_size for path in self._segments()}
-        if all(self._seen.get(name) == size for name, size in sizes.items()) and not any(map(_is_free, self._segments())):
-            self._seen = sizes
+        found = sizes(self._store.data_dir / "spool", ".jsonl")
+        if all(self._seen.get(path) == size for path, size in found.items()) and not any(map(_is_free, found)):
+            self._seen = found
             return None
         swept = sweep(self._store, compact=False)
-        self._seen = sizes
+        self._seen = found
         return swept
-
-    def _segments(self) -> list[Path]:
-        return list((self._store.data_dir / "spool").glob("*.jsonl"))
 
 
 def _take(store: Store, path: Path, offset: int, *, compact: bool) -> Swept:

@@ -7,8 +7,8 @@ from importlib.metadata import version
 
 from clew.observe.query.costs import prices
 from clew.observe.store.format import SCHEMA
-from clew.observe.store.retention import bytes_of
 from clew.observe.store.store import Store
+from clew.wire.sizes import sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +71,16 @@ def health(store: Store) -> Health:
     calls = store.rows(
         "SELECT count() AS n, countIf(usage_source != 'missing') AS used, countIf(cost_source = 'unpriced') AS unpriced FROM model_calls"
     )
-    spool = [path.stat().st_size for path in (store.data_dir / "spool").glob("*.jsonl")]
+    spool = sizes(store.data_dir / "spool", ".jsonl")
     return Health(
         version=version("clew"),
         engine=f"ClickHouse {store.value('SELECT version()')} ({'chdb' if store.engine.is_own else store.engine.name})",
         data_dir=str(store.data_dir),
         schema=SCHEMA,
-        bytes=bytes_of(store.data_dir),
+        bytes=sum(sizes(store.data_dir).values()),
         tables=[Size(*row) for row in tables],
         spool_files=len(spool),
-        spool_bytes=sum(spool),
+        spool_bytes=sum(spool.values()),
         spans=sum(states.values()),
         running=states.get("running", 0),
         lost=states.get("lost", 0),

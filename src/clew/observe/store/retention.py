@@ -19,6 +19,7 @@ from clew.observe.store.normalise import DAY
 from clew.observe.store.schema import PART_OF, Placement
 from clew.observe.store.settle import settle, touch
 from clew.observe.store.store import Store
+from clew.wire.sizes import sizes
 
 DAY_S: Final = 86_400
 
@@ -171,7 +172,7 @@ def prune(store: Store, keep: Keep, *, dry_run: bool = False, now_s: float | Non
     with store.ingesting:
         have = days(store)
         beside = 0 if store.engine.is_own else sum(day.bytes for day in have)
-        pruned = plan(have, keep, now_s=now_s, total_bytes=bytes_of(store.data_dir) + beside)
+        pruned = plan(have, keep, now_s=now_s, total_bytes=sum(sizes(store.data_dir).values()) + beside)
         if dry_run:
             return pruned
         for day in pruned.dropped:
@@ -202,17 +203,6 @@ def state(data_dir: Path, keep: Keep) -> Retention:
     """How long what is kept, and since when it is there. Asks nothing of the store."""
     noted = removed.removed(data_dir)
     return Retention(*keep, oldest=noted.oldest, pruned_ns=noted.pruned_ns)
-
-
-def bytes_of(folder: Path) -> int:
-    """Bytes of all files in it."""
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.lstat().st_size if path.is_file() else 0
-        except OSError:  # merged away meanwhile
-            continue
-    return total
 
 
 def _day(seconds: float) -> str:
