@@ -154,7 +154,7 @@ def questions(service: str) -> list[Callable[[Store], Any]]:
         lambda store: sorted_rows(aggregate(store, f"{of} {since}", by="model", bucket="1m")),
         lambda store: sorted_rows(aggregate(store, f"{of} status:error OR {of} agent:planner", by="agent", bucket="1h")),
         lambda store: sorted_rows(aggregate(store, f"{of} -model:tiered kind:(llm,tool)", by="tool")),
-        lambda store: sorted_rows(aggregate(store, of, by="model", bucket="1h", with_calls=False)),
+        lambda store: sorted_rows(aggregate(store, of, by="model", bucket="1h", parts=["times"])),
         lambda store: profiles(store, of).profiles,
         lambda store: profiles(store, f"{of} {since} agent:*"),
         *(
@@ -420,6 +420,35 @@ def test_what_cannot_be_asked_is_refused_as_it_is_of_spans(rolling: Store, wrong
     for ask in (aggregate, profiles, lambda store, text: costs.costs(store, where=text)):
         with pytest.raises(FilterError, match=re.escape(str(of_spans.value))):
             ask(rolling, wrong)
+
+
+def test_hours_between_stale_minutes_that_are_read_as_one_stretch_count_once(
+    rolling: Store, otlp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans = [otlp.span(n, 1007, 0, USED, **at(otlp, 3600 * n)) for n in range(1, 6)]
+    insert(rolling, otlp, spans, **{"service.name": "gappy"})
+    rolled_up(rolling)
+    insert(rolling, otlp, [otlp.span(10 + n, 1007, 0, USED, **at(otlp, 3600 * n)) for n in (1, 5)], **{"service.name": "gappy"})
+    settled(rolling)
+    ranges = rollups.ranges
+
+    def few(numbers: Any) -> Any:
+        return ranges(numbers, most=1 if max(numbers, default=0) > 10_000_000 else 100)  # of minutes, not of hours
+
+    monkeypatch.setattr(rollups, "ranges", few)
+
+    def found() -> Any:
+        return [row.spans for row in aggregate(rolling, "service:gappy", bucket="1h").rows]
+
+    assert found() == from_spans(found) == [2, 1, 1, 1, 2]
+    rolled_up(rolling)
+
+
+def test_what_is_left_of_a_stretch() -> None:
+    whole = rollups.Range(10, 20)
+    assert whole.without([]) == [whole]
+    assert whole.without([rollups.Range(0, 9), rollups.Range(12, 13), rollups.Range(14, 14), rollups.Range(18, 30)]) == [(10, 11), (15, 17)]
+    assert whole.without([rollups.Range(10, 20)]) == []
 
 
 def test_stretches_of_minutes_are_few_and_hold_them_all() -> None:

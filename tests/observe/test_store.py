@@ -269,6 +269,34 @@ REFUSED = (
 )
 
 
+def test_an_answer_is_remembered_until_something_is_written(store: Store, otlp: Any) -> None:
+    asked: list[int] = []
+
+    def ask() -> int:
+        asked.append(int(store.value("SELECT count() FROM span_records")))
+        return asked[-1]
+
+    def take(number: int) -> None:
+        otlp.take(store, otlp.lines(otlp.traces(otlp.span(number))))
+
+    def ask_while_is_written() -> int:
+        found = ask()
+        take(2)
+        return found
+
+    assert [store.remembered("spans", ask) for _ in range(3)] == [0, 0, 0]
+    assert len(asked) == 1
+    take(1)
+    assert store.remembered("spans", ask) == 1
+    assert store.remembered("again", ask_while_is_written) == 1
+    assert store.remembered("again", ask) == 2
+    store.command("TRUNCATE TABLE span_records")
+    assert store.remembered("again", ask) == 0
+    store.insert_rows("processes", ["process", "ended_ns"], [["p", 1]])
+    assert store.remembered("again", ask) == 0
+    assert len(asked) == 6
+
+
 @pytest.mark.parametrize("query", ["SELECT ';';", "SELECT ';' ; ;\n", "SELECT ';' -- ; 2", "SELECT $a$;$a$ /* ; */;"])
 def test_a_statement_may_hold_semicolons_and_end_in_one(store: Store, query: str) -> None:
     assert sql(store, query).rows == [[";"]]

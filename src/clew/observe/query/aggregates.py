@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -13,9 +13,8 @@ from clew.errors import QueryError
 from clew.observe.query.filter import parse
 from clew.observe.query.filter_sql import Condition
 from clew.observe.query.filter_values import duration_ns
-from clew.observe.query.rolled import HOUR_NS, Rolled, rolled
+from clew.observe.query.rolled import HOUR_NS, PARTS, Part, Rolled, rolled
 from clew.observe.query.rolled import figures as figures_of
-from clew.observe.query.rolled import times as times_of
 from clew.observe.query.search import DURATION, FIELDS, condition_of
 from clew.observe.query.window import FOREVER, SPANS_WITHIN, TRACES_WITHIN, Window, window
 from clew.observe.store.rollups import LABELS, MINUTE_NS, Range, any_of
@@ -94,13 +93,13 @@ _AGENT = "multiIf(agent != '', toString(agent), kind = 'agent', toString(name), 
 _INHERITED = f"(SELECT trace_id, span_id, agent AS inherited FROM settled FINAL WHERE agent != '' AND {TRACES_WITHIN})"
 _CALLS = f"""(SELECT trace_id, span_id, true AS is_call, input_tokens, output_tokens, cost_usd
     FROM model_calls WHERE {TRACES_WITHIN} AND {SPANS_WITHIN})"""
-_TIMES = "count() AS spans, countIf(failed) AS errors, " + ", ".join(
-    f"quantileExact({level})(duration) AS p{percent}_ns" for level, percent in ((0.5, 50), (0.95, 95), (0.99, 99))
-)
-_SPENT = """countIf(is_call) AS model_calls, sumIf(c.input_tokens, is_call) AS input_tokens, sumIf(c.output_tokens, is_call) AS output_tokens,
+_COUNTS = "count() AS spans, countIf(failed) AS errors"
+_TIMES = "".join(f", quantileExact({level})(duration) AS p{percent}_ns" for level, percent in ((0.5, 50), (0.95, 95), (0.99, 99)))
+_SPENT = """, countIf(is_call) AS model_calls, sumIf(c.input_tokens, is_call) AS input_tokens, sumIf(c.output_tokens, is_call) AS output_tokens,
     sumIf(ifNull(c.cost_usd, 0), is_call) AS partial_cost_usd, if(countIf(is_call AND isNull(c.cost_usd)) > 0, NULL, partial_cost_usd) AS cost_usd"""
-
-_NOT_SPENT = "0 AS model_calls, NULL AS input_tokens, NULL AS output_tokens, 0. AS partial_cost_usd, 0. AS cost_usd"
+_NOT_ASKED: dict[str, Any] = dict.fromkeys(("p50_ns", "p95_ns", "p99_ns", "input_tokens", "output_tokens")) | dict.fromkeys(
+    ("model_calls", "cost_usd", "partial_cost_usd"), 0
+)
 
 
 def _spans(condition: str, columns: Mapping[str, str], *, agents: bool) -> str:
@@ -114,19 +113,19 @@ def _spans(condition: str, columns: Mapping[str, str], *, agents: bool) -> str:
 
 
 def aggregate(
-    store: Store, text: str = "", *, by: str = "", bucket: str | None = None, limit: int = 20, with_calls: bool = True
+    store: Store, text: str = "", *, by: str = "", bucket: str | None = None, limit: int = 20, parts: Collection[Part] = PARTS
 ) -> Aggregates:
     """Figures over the spans that match the filter.
 
     :param by: one of KEYS, or ``@`` and the name of an attribute; '' for all together
     :param bucket: length of a bucket of time, such as ``1m``; None for no buckets
-    :param with_calls: False: model calls, tokens and cost are not looked for, and stay as if there were none
+    :param parts: those of the figures that are wanted; the others stay as if there were no ended spans, and no model calls
     :raises FilterError: the filter does not parse; points at the character
     :raises QueryError: ``by`` or ``bucket`` cannot be used
     """
     now = datetime.now(UTC)
     bucket_ns = _bucket(bucket)
-    source = _of_rollups(store, text, by, bucket_ns, now, with_calls) or _of_spans(store, text, by, now, with_calls)
+    source = _of_rollups(store, text, by, bucket_ns, now, parts) or _of_spans(store, text, by, now, parts)
     given = dict(source.parameters)
     keep, order = "", "spans DESC, key"
     cut = False
@@ -159,21 +158,22 @@ def _most_frequent(store: Store, source: _Source, most: int) -> list[str]:
     return [key for (key,) in store.query(sql, {**source.parameters, "most": most}).result_rows]
 
 
-def _of_spans(store: Store, text: str, by: str, now: datetime, with_calls: bool) -> _Source:
+def _of_spans(store: Store, text: str, by: str, now: datetime, parts: Collection[Part]) -> _Source:
     condition = condition_of(store, text, now=now)
     given: dict[str, Any] = {**window(parse(text), now).parameters, **condition.parameters}
     spans = _spans(condition.sql, {"key": _key(by, given)}, agents=by == "agent")
 
-    calls = f"LEFT ANY JOIN {_CALLS} AS c USING (trace_id, span_id)" if with_calls else ""
+    calls = f"LEFT ANY JOIN {_CALLS} AS c USING (trace_id, span_id)" if "calls" in parts else ""
+    asked = f"{_COUNTS}{_TIMES if 'times' in parts else ''}{_SPENT if 'calls' in parts else ''}"
 
     def figures(keep: str, bucket_ns: int | None) -> str:
         at = "toInt64(intDiv(s.start_ns, {bucket:UInt64}) * {bucket:UInt64})" if bucket_ns is not None else "toInt64(0)"
-        return f"SELECT key, {at} AS at, {_TIMES}, {_SPENT if with_calls else _NOT_SPENT} FROM {spans} AS s {calls} {keep} GROUP BY key, at"
+        return f"SELECT key, {at} AS at, {asked} FROM {spans} AS s {calls} {keep} GROUP BY key, at"
 
     return _Source(spans, "key", "count()", figures, given)
 
 
-def _of_rollups(store: Store, text: str, by: str, bucket_ns: int | None, now: datetime, with_calls: bool) -> _Source | None:
+def _of_rollups(store: Store, text: str, by: str, bucket_ns: int | None, now: datetime, parts: Collection[Part]) -> _Source | None:
     if by and by not in LABELS:
         return None
     rows = rolled(store, text, now, by=(by,) if by else (), bucket_ns=bucket_ns or HOUR_NS)
@@ -183,10 +183,9 @@ def _of_rollups(store: Store, text: str, by: str, bucket_ns: int | None, now: da
 
     def figures(keep: str, bucket_ns: int | None) -> str:
         at = f"toInt64(intDiv(r.at * {MINUTE_NS}, {{bucket:UInt64}}) * {{bucket:UInt64}})" if bucket_ns is not None else "toInt64(0)"
-        keys = {"key": key, "at": at}
-        return figures_of(rows, keys, keep) if with_calls else times_of(rows, keys, keep, _NOT_SPENT)
+        return figures_of(rows, {"key": key, "at": at}, keep, parts=parts)
 
-    return _Source(rows.table, key, "sum(spans)", figures, rows.parameters)
+    return _Source(rows.table("spans"), key, "sum(spans)", figures, rows.parameters)
 
 
 _NAMES = tuple(field.name for field in fields(Figures))
@@ -194,7 +193,8 @@ _NAMES = tuple(field.name for field in fields(Figures))
 
 def _figures(row: dict[str, Any], *, bucketed: bool) -> Figures:
     row["start_ns"] = row.pop("at") if bucketed else None
-    return Figures(**{name: row[name] for name in _NAMES})
+    values = _NOT_ASKED | row
+    return Figures(**{name: values[name] for name in _NAMES})
 
 
 def _key(by: str, given: dict[str, Any]) -> str:
@@ -231,9 +231,9 @@ def profiles(store: Store, text: str = "", *, limit: int = 100) -> Profiles:
     keys = {"agent_name": _AGENT, "operation": "toString(name)"}
     source = rolled(store, text, now, by=("agent", "name"))
     if source is None:
-        found = f"SELECT agent_name, operation, {_TIMES} FROM {_spans(condition.sql, keys, agents=True)} GROUP BY agent_name, operation"
+        found = f"SELECT agent_name, operation, {_COUNTS}{_TIMES} FROM {_spans(condition.sql, keys, agents=True)} GROUP BY agent_name, operation"
     else:
-        found = times_of(source, {"agent_name": "toString(r.agent)", "operation": "toString(r.name)"})
+        found = figures_of(source, {"agent_name": "toString(r.agent)", "operation": "toString(r.name)"}, parts=["times"])
         given |= source.parameters
     rows = store.rows(
         f"SELECT *, agent_name AS agent FROM ({found}) ORDER BY spans DESC, agent, operation LIMIT {{most:UInt64}}",
@@ -251,7 +251,7 @@ def _first_and_last(store: Store, condition: Condition, within: Window, source: 
         return within
     ends = SPANS_WITHIN
     if source is not None:
-        [(first, last)] = store.query(f"SELECT min(at), max(at) FROM {source.table}", source.parameters).result_rows
+        [(first, last)] = store.query(f"SELECT min(at), max(at) FROM {source.table()}", source.parameters).result_rows
         ends = any_of([Range(at, at + 59).spans() for at in (first, last)])  # a row may be of a whole hour
     rows = store.query(
         f"SELECT min(start_ns), max(start_ns) FROM span_records FINAL WHERE {SPANS_WITHIN} AND {ends} AND {condition.sql}",

@@ -149,14 +149,13 @@ def source_of(by: str, where: str) -> tuple[str, str, str]:
 def _of_rollups(store: Store, rows: Rolled, by: str, limit: int) -> Costs:
     order = "key DESC" if by == "day" else "partial_cost_usd DESC, calls DESC, key"
 
-    def found(key: str) -> list[dict[str, Any]]:
-        named = {"key": key, "label": "''"}
-        sql = f"SELECT * FROM ({figures(rows, named)}) WHERE calls > 0 ORDER BY {order} LIMIT {{limit:UInt64}}"
-        return store.rows(sql, {**rows.parameters, "limit": limit + 1})
-
-    by_key = [_cost(row) for row in found(_ROLLED[by])]
-    total = next(map(_cost, found("''")), _NOTHING)
-    return Costs(by, by_key[:limit], total, prices(store), len(by_key) > limit)
+    found = store.rows(
+        f"SELECT * FROM ({figures(rows, {'key': _ROLLED[by]}, parts=['calls'], with_total=True)}) WHERE calls > 0 "
+        f"ORDER BY is_total DESC, {order} LIMIT {{limit:UInt64}}",
+        {**rows.parameters, "limit": limit + 2},
+    )
+    total, *by_key = [_cost(row | {"label": ""}) for row in found] or [_NOTHING]
+    return Costs(by, by_key[:limit], replace(total, key=""), prices(store), len(by_key) > limit)
 
 
 def calls_of(store: Store, where: str) -> Condition:

@@ -75,7 +75,9 @@ def _of_spans(store: Store, text: str, values: int) -> Facets:
                 "spans", {field: [getattr(hit, field) for hit in hits.hits] for field in _SPANS}, len(hits.hits), hits.more, values
             )
         columns = ", ".join(f"toString({field}) AS f_{field}" for field in fields)
-        counted = _counted(store, "spans", f"SELECT {columns}, spans FROM {source.table}", fields, source.parameters, values, "sum(spans)")
+        counted = _counted(
+            store, "spans", f"SELECT {columns}, spans FROM {source.table('spans')}", fields, source.parameters, values, "sum(spans)"
+        )
         found |= {facet.field: facet for facet in counted.facets}
         total = counted.counted
     return Facets("spans", [found[field] for field in _SPANS], total, False)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 Encoding = Literal["protobuf", "json"]
 _FORMATS: dict[Encoding, str] = {"protobuf": "ProtobufSingle", "json": "JSONEachRow"}
 
+INTERPRETED: dict[str, Any] = {"compile_expressions": 0, "compile_aggregate_expressions": 0, "compile_sort_description": 0}
+"""The engine would compile a question that is asked for the fourth time, for longer than most of ours take, and gain nothing then."""
+
 PASSED_BYTES = 32 << 20
 """What a thread keeps to pass inserts on in, after one that was larger."""
 
@@ -125,7 +128,7 @@ class Embedded:
         except ImportError as error:
             raise MissingExtra("The store", error.name or "chdb", "server") from None
         try:
-            return clickhouse_connect.get_client(dsn=self._url)
+            return clickhouse_connect.get_client(dsn=self._url, settings=dict(INTERPRETED))
         except Exception as error:
             free = shutil.disk_usage(self._data_dir).free
             raise StoreUnavailable(
@@ -219,7 +222,9 @@ class Remote:
             settings = {"distributed_product_mode": "global", "distributed_foreground_insert": 1, **settings}
         try:
             # Without sessions: every request may go to another node.
-            return clickhouse_connect.get_client(dsn=self._url, database=database, settings=dict(settings), autogenerate_session_id=False)
+            return clickhouse_connect.get_client(
+                dsn=self._url, database=database, settings={**INTERPRETED, **settings}, autogenerate_session_id=False
+            )
         except Exception as error:
             raise StoreUnavailable(f"{self.name} does not answer: {first_line(error)}; is it running, and is the password right?") from None
 

@@ -60,8 +60,8 @@ def usd_per_million(start_s: str = "intDiv(start_ns, 1000000000)", input_tokens:
     Most models have one price at all times and for calls of any size: ``flat``. The others have ``rules``.
     """
     of_day = f"{start_s} % 86400"
-    in_day = f"if(r.3 < r.2, {of_day} >= r.2 OR {of_day} < r.3, {of_day} >= r.2 AND {of_day} < r.3)"
-    held = f"rules[greatest(arrayLastIndex(r -> {start_s} >= r.1 AND ({in_day}), rules), 1)].4"
+    in_day = f"if(rule.3 < rule.2, {of_day} >= rule.2 OR {of_day} < rule.3, {of_day} >= rule.2 AND {of_day} < rule.3)"
+    held = f"rules[greatest(arrayLastIndex(rule -> {start_s} >= rule.1 AND ({in_day}), rules), 1)].4"
     tier = f"arrayLast(t -> t.1 = 0 OR {input_tokens} > t.1, tiers).2"
     return f"if(notEmpty(flat) OR empty(rules), flat, arrayMap(tiers -> {tier}, {held}))"
 

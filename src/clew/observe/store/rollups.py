@@ -151,7 +151,7 @@ def of_spans(where: str) -> str:
 
 
 class Range(NamedTuple):
-    """Minutes since 1970, both included."""
+    """Minutes (or hours) since 1970, both included."""
 
     first: int
     last: int
@@ -163,6 +163,19 @@ class Range(NamedTuple):
     def rows(self) -> str:
         """The condition on rows of the minutes in it."""
         return f"at BETWEEN {self.first} AND {self.last}"
+
+    def without(self, taken: Iterable[Range]) -> list[Range]:
+        """What is left of it.
+
+        :param taken: in their order; none overlaps another
+        """
+        left = []
+        first = self.first
+        for one in taken:
+            if first <= (last := min(one.first - 1, self.last)):
+                left.append(Range(first, last))
+            first = max(first, one.last + 1)
+        return [*left, Range(first, self.last)] if first <= self.last else left
 
 
 def ranges(minutes: Iterable[int], most: int = MOST_RANGES) -> list[Range]:
@@ -208,19 +221,20 @@ def _arrived(store: Store, where: str = "1") -> str:
 def stale(store: Store, first: int, last: int) -> list[int]:
     """The minutes from ``first`` to ``last`` that are not as their spans are, or may be about to be so."""
     within = f"minute BETWEEN {first} AND {min(last, HOURS - 1)}"
-    marked = f"SELECT minute {_MARKED.format(where=within)}"
-    return [minute for (minute,) in store.query(f"{marked} UNION DISTINCT {_arrived(store, within)}").result_rows]
+    marked = f"SELECT minute {_MARKED.format(where=within)} UNION DISTINCT {_arrived(store, within)}"
+    return store.remembered(marked, lambda: [minute for (minute,) in store.query(marked).result_rows])
 
 
 def stale_hours(store: Store, first: int, last: int) -> dict[int, int]:
     """The hours from ``first`` to ``last`` whose rows are not what their minutes say, and when these last changed (nanoseconds)."""
     hours = f"intDiv(minute, 60) BETWEEN {first} AND {last}"
-    return store.pairs(
+    changed = (
         f"SELECT if(minute < {HOURS}, intDiv(minute, 60), minute - {HOURS}) AS hour, "
         f"maxIf(greatest(touched_ns, rolled_ns), minute < {HOURS}) AS changed FROM rollup_minutes "
         f"WHERE (minute < {HOURS} AND {hours}) OR minute BETWEEN {HOURS + first} AND {min(HOURS + last, _BEGUN - 1)} "
         f"GROUP BY hour HAVING changed >= maxIf(rolled_ns, minute >= {HOURS})"
     )
+    return store.remembered(changed, lambda: store.pairs(changed))
 
 
 def touch(store: Store, spans: str, parameters: Mapping[str, Any] | None = None) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from clew import settings
 from clew.cost.prices import PriceBook
@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 
     from clew.observe.store.totals import Totals
 
+T = TypeVar("T")
+
 COMPACT_ROWS = 100_000
 """A table of at most so many rows is merged at the end of an intake: some tenths of a second."""
+MOST_REMEMBERED = 1000
+"""Small answers that are remembered until something is written."""
 REDACTION = "redaction"
 """Stands in store.format when secrets are masked in what arrives."""
 REMOVAL_S = 5.0
@@ -89,6 +93,7 @@ class Store:
         """Metrics of everything stored, once somebody has asked for them (totals.py)."""
         self._written = False
         self._book: tuple[int, PriceBook] | None = None
+        self._remembered: dict[Hashable, Any] = {}
         self.workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="clew-insert")
         """Threads that insert; two keep two cores busy."""
         self.readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="clew-read")
@@ -178,18 +183,18 @@ class Store:
             way_in = schema.way_in(signal, encoding)
             if not self.has(way_in):
                 self.make(way_in)
-            self.engine.insert(self.client(), f"landing_{way_in}", signal, encoding, parts, _INSERT_SETTINGS)
+            self._change(lambda: self.engine.insert(self.client(), f"landing_{way_in}", signal, encoding, parts, _INSERT_SETTINGS))
 
     def insert_rows(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Inserts rows into one of our own small tables."""
         if rows:
             with engine_errors():
-                self.client().insert(table, rows, column_names=list(columns))
+                self._change(lambda: self.client().insert(table, rows, column_names=list(columns)))
 
     def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Runs a statement that gives nothing back."""
         with engine_errors():
-            self.client().command(sql, parameters=dict(parameters or {}))
+            self._change(lambda: self.client().command(sql, parameters=dict(parameters or {})))
 
     def empty(self, table: str) -> None:
         """Removes all rows of a table."""
@@ -270,7 +275,24 @@ class Store:
         """Inserts a structured array of numbers, unaligned, into one of our own tables of the same columns."""
         if len(rows):
             with engine_errors():
-                self.client().raw_insert(table, list(rows.dtype.names or ()), rows.tobytes(), fmt="RowBinary")
+                self._change(lambda: self.client().raw_insert(table, list(rows.dtype.names or ()), rows.tobytes(), fmt="RowBinary"))
+
+    def _change(self, write: Callable[[], object]) -> None:
+        try:
+            write()
+        finally:
+            self._remembered = {}  # also after what fails: it may have had an effect
+
+    def remembered(self, key: Hashable, find: Callable[[], T]) -> T:
+        """What ``find`` gives, which asks this store: asked again only once something was written. Where others write too, each time."""
+        if self.engine.placement.is_shared:
+            return find()
+        known = self._remembered  # of this moment: what is found while something is written is known to nobody who asks afterwards
+        if len(known) >= MOST_REMEMBERED:
+            self._remembered = known = {}
+        if key not in known:
+            known[key] = find()
+        return cast(T, known[key])
 
     def price_book(self) -> PriceBook:
         """The prices in force: genai-prices and the override file, read anew when the file has changed.

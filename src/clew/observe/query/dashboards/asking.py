@@ -19,18 +19,20 @@ class Need(NamedTuple):
 
     fetch: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
-    is_wide: bool | None = None
-    """Whether all is asked that the question can tell, which takes longer; the answer to a wide one does for the same, narrow one."""
+    parts: frozenset[str] = frozenset()
+    """What of its answer is wanted, where it can leave something out: passed as ``parts`` then."""
 
     def __call__(self, store: Store) -> Any:
-        return self.fetch(store, *self.arguments) if self.is_wide is None else self.fetch(store, *self.arguments, self.is_wide)
+        return self.fetch(store, *self.arguments, **({"parts": self.parts} if self.parts else {}))
 
 
 def widest(needs: Iterable[Need]) -> dict[Need, Need]:
-    """Each need -> that which is asked for it."""
+    """Each need -> that which is asked for it: with the parts that any other of the same question needs."""
     found = list(dict.fromkeys(needs))
-    wide = {need[:2]: need for need in found if need.is_wide}
-    return {need: wide.get(need[:2], need) for need in found}
+    parts: dict[tuple[Any, ...], frozenset[str]] = {}
+    for need in found:
+        parts[need[:2]] = parts.get(need[:2], frozenset()) | need.parts
+    return {need: need._replace(parts=parts[need[:2]]) for need in found}
 
 
 @dataclass(frozen=True, slots=True)

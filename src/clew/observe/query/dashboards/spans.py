@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 
@@ -13,6 +13,7 @@ from clew.observe.query.dashboards import as_sql
 from clew.observe.query.dashboards.answer import Answer, Column, Row, Series, Value
 from clew.observe.query.dashboards.asking import Asked, Found, Kind, Need, address, joined, term
 from clew.observe.query.dashboards.period import Period
+from clew.observe.query.rolled import Part
 from clew.observe.store.store import Store
 
 MOST_KEYS = 20
@@ -35,8 +36,10 @@ OF: dict[str, Callable[[Figures, float], float | None]] = {
     "cost": lambda row, _: row.partial_cost_usd,
 }
 """Figure of FIGURES -> it of a row, and the minutes that this is of."""
-OF_CALLS = {"calls", "input_tokens", "output_tokens", "tokens", "cost"}
-"""Figures of model calls."""
+OF_PARTS: dict[Part, frozenset[str]] = {
+    "times": frozenset(PERCENTILES),
+    "calls": frozenset(("calls", "input_tokens", "output_tokens", "tokens", "cost")),
+}
 NONE_IS_ZERO = ("spans", "per_minute", "errors", "calls", "input_tokens", "output_tokens", "tokens", "cost")
 """Figures that are 0 where there are no spans; the others are not known there."""
 
@@ -52,21 +55,21 @@ def is_partial(figure: str, row: Figures) -> bool:
     return figure == "cost" and row.model_calls > 0 and row.cost_usd is None
 
 
-def ask(store: Store, filter: str, by: str, bucket_ns: int | None, most: int, with_calls: bool) -> Aggregates:
+def ask(store: Store, filter: str, by: str, bucket_ns: int | None, most: int, parts: Collection[Part] = ()) -> Aggregates:
     bucket = None if bucket_ns is None else f"{bucket_ns}ns"
-    return aggregates.aggregate(store, filter, by=by, bucket=bucket, limit=most, with_calls=with_calls)
+    return aggregates.aggregate(store, filter, by=by, bucket=bucket, limit=most, parts=parts)
 
 
 def _over_time(question: Spans, asked: Asked, by: str) -> Need:
-    return Need(ask, (asked.within(question.filter), by, asked.period.bucket_ns, MOST_KEYS), _of_calls(question))
+    return Need(ask, (asked.within(question.filter), by, asked.period.bucket_ns, MOST_KEYS), _parts(question))
 
 
 def _at_once(question: Spans, asked: Asked, by: str, period: Period | None = None) -> Need:
-    return Need(ask, (asked.within(question.filter, period), by, None, MOST_ROWS), _of_calls(question))
+    return Need(ask, (asked.within(question.filter, period), by, None, MOST_ROWS), _parts(question))
 
 
-def _of_calls(question: Spans) -> bool:
-    return bool(set(question.figures) & OF_CALLS)
+def _parts(question: Spans) -> frozenset[Part]:
+    return frozenset(part for part, figures in OF_PARTS.items() if not figures.isdisjoint(question.figures))
 
 
 def summed(rows: Sequence[Figures]) -> Figures:
@@ -100,7 +103,7 @@ def _question(panel: Panel) -> Spans:
 
 
 def _adds_up(question: Spans) -> bool:
-    return not set(question.figures) & set(PERCENTILES)
+    return "times" not in _parts(question)
 
 
 def needs(panel: Panel, asked: Asked) -> list[Need]:
@@ -136,9 +139,10 @@ def shape(panel: Panel, asked: Asked, found: Found) -> Answer:
 
 def _provenance(question: Spans) -> str:
     said = ["Spans that start in the period and match the filter, each once."]
-    if set(question.figures) & set(PERCENTILES):
+    parts = _parts(question)
+    if "times" in parts:
         said.append("Percentiles are of spans that have ended; large stores tell them from digests, within 1 % of their place.")
-    if _of_calls(question):
+    if "calls" in parts:
         said.append("Tokens and cost are those of model calls: cost as the provider reported it, else tokens × price.")
     return " ".join(said)
 
@@ -158,7 +162,7 @@ def _lines(panel: Panel, asked: Asked, answer: Aggregates, made: Answer) -> Answ
     by_key: dict[str, dict[int, Figures]] = {}
     for row in answer.rows:
         by_key.setdefault(row.key, {})[row.start_ns or 0] = row
-    if set(question.figures) <= OF_CALLS:
+    if OF_PARTS["calls"].issuperset(question.figures):
         by_key = {key: rows for key, rows in by_key.items() if any(row.model_calls for row in rows.values())}
     totals = {key: OF[question.figures[0]](summed(list(rows.values())), 1.0) or 0 for key, rows in by_key.items()}
     ranked = sorted(by_key, key=lambda key: (-totals[key], key))
