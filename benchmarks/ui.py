@@ -67,8 +67,8 @@ def has(*selectors: str) -> str:
 
 
 ROWS = has(".table-row")
-COUNTED = "/^[0-9,]+ spans? match/.test(document.querySelector('.page-title p')?.textContent)"
-FOUND = {"rows": f"{ROWS} && {has('.facet-row')}", "all": f"{ROWS} && {COUNTED}"}
+COUNTED = "/^[0-9,]+ spans?( and more)? match/.test(document.querySelector('.page-title p')?.textContent)"
+FOUND = {"rows": ROWS, "facets": f"{ROWS} && {has('.facet-row')}", "all": f"{ROWS} && {has('.facet-row')} && {COUNTED}"}
 """What is found with its facets; how many there are in all is counted beside it, which reads every span that may match."""
 WORDS = FOUND | {"all": f"{FOUND['all']} && {has('.table-row mark')}"}
 RUN = {"drawn": "window.__drawn('waterfall')", "all": f"window.__drawn('waterfall') && {has('.minimap canvas', '.run-figures')}"}

@@ -54,9 +54,9 @@ def test_a_page_after_a_cursor_reads_what_comes_after_it(busy: Any, otlp: Any) -
 
 
 def test_one_run_is_read_by_its_time(busy: Any, otlp: Any) -> None:
+    from clew.observe.query.runs import places
     from clew.observe.query.structure import SPANS
 
     trace_id = otlp.trace_id(4000)
-    [(first, last)] = busy.query("SELECT min(first_ns), max(last_ns) FROM traces WHERE trace_id = {t:String}", {"t": trace_id}).result_rows
-    read, of = granules(busy, SPANS, {"trace": trace_id, "first": first, "last": last, "ask": 10})
+    read, of = granules(busy, SPANS, {"trace": trace_id, **places(busy, [trace_id]), "ask": 10})
     assert (read <= 2, of >= 7) == (True, True)

@@ -32,13 +32,12 @@ class Calls:
     uncosted: int = 0
     partial_cost_usd: float = 0.0
 
-    def add(self, row: dict[str, Any], cost_usd: float | None) -> None:
-        model = row["response_model"] or row["request_model"]
-        has_usage = row["input_tokens"] is not None or row["output_tokens"] is not None
+    def add(self, model: str, input_tokens: int | None, output_tokens: int | None, cost_usd: float | None) -> None:
+        has_usage = input_tokens is not None or output_tokens is not None
         self.model_calls += 1
         self.calls_with_usage += has_usage
-        self.input_tokens = _sum(self.input_tokens, row["input_tokens"])
-        self.output_tokens = _sum(self.output_tokens, row["output_tokens"])
+        self.input_tokens = _sum(self.input_tokens, input_tokens)
+        self.output_tokens = _sum(self.output_tokens, output_tokens)
         if model:
             self.models.add(model)
         if cost_usd is not None:
@@ -92,5 +91,6 @@ def calls_of(store: Store, given: Mapping[str, Any]) -> dict[str, Calls]:
     found: dict[str, Calls] = {}
     for row in rows:
         if (row["trace_id"], row["span_id"]) not in repeating:
-            found.setdefault(row["trace_id"], Calls()).add(row, cost_of(row, known))
+            model = row["response_model"] or row["request_model"]
+            found.setdefault(row["trace_id"], Calls()).add(model, row["input_tokens"], row["output_tokens"], cost_of(row, known))
     return found

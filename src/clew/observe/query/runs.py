@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -126,8 +126,8 @@ def runs(store: Store, *, limit: int = 50, session: str | None = None, failed: b
 
 def runs_of(store: Store, run_ids: Sequence[str]) -> list[Run]:
     """These runs, newest first; ids that no run has are left out."""
-    rows = _matching(store, run_ids, Condition("1", {}), _WITHOUT_CALLS)
-    return sorted(_whole(store, rows), key=lambda run: (-run.start_ns, run.run_id))
+    rows = without_calls(store, places(store, run_ids)) if run_ids else []
+    return sorted(with_calls(store, rows), key=lambda run: (-run.start_ns, run.run_id))
 
 
 def page(store: Store, text: str = "", *, limit: int = 50, after: str | None = None) -> RunPage:
@@ -151,7 +151,7 @@ def page(store: Store, text: str = "", *, limit: int = 50, after: str | None = N
         found += sorted(_matching(store, ids, condition, selected), key=lambda row: place[row["run_id"]])
         is_all = len(ids) < chunk
         chunk *= 4
-    shown = _whole(store, found[:limit], has_calls=selected is _OF_RUNS)
+    shown = [Run(**row) for row in found[:limit]] if selected is _OF_RUNS else with_calls(store, found[:limit])
     if is_all and len(found) <= limit:
         return RunPage(shown, False, None, newest.looked_at)
     next_ = newest.cursor_of(shown[-1].run_id) if len(found) > limit and shown else newest.cursor
@@ -181,7 +181,7 @@ def newest(store: Store, text: str, *, most: int) -> Newest:
     ids = found.read(store, most)
     whole = _selected(condition, _OF_RUNS)
     select = whole if _asks_for_calls(node) else _selected(condition, _WITHOUT_CALLS)
-    return Newest(select, whole, {**_places(store, ids), **condition.parameters}, found.looked_at)
+    return Newest(select, whole, {**places(store, ids), **condition.parameters}, found.looked_at)
 
 
 def _condition(node: Node, now: datetime) -> Condition:
@@ -261,19 +261,31 @@ def _matching(store: Store, ids: Sequence[str], condition: Condition, runs: str)
     """Those of the runs with these ids that fulfil the condition, as rows."""
     if not ids:
         return []
-    return store.rows(f"SELECT {RUN_COLUMNS} FROM ({_selected(condition, runs)})", {**_places(store, ids), **condition.parameters})
+    return store.rows(f"SELECT {RUN_COLUMNS} FROM ({_selected(condition, runs)})", {**places(store, ids), **condition.parameters})
 
 
-def _whole(store: Store, rows: Sequence[dict[str, Any]], *, has_calls: bool = False) -> list[Run]:
-    """The same with their model calls."""
-    if has_calls or not rows:
-        return [Run(**row) for row in rows]
-    places = _places(store, [row["run_id"] for row in rows])
-    if sum(row["spans"] for row in rows) > MOST_SPANS:
-        selected = f"SELECT run_id, {', '.join(CALL_COLUMNS)} FROM ({_OF_RUNS})"
-        found = {row["run_id"]: row for row in store.rows(selected, places)}
-        return [Run(**(row | found.get(row["run_id"], {}))) for row in rows]
-    calls = calls_of(store, places)
+def without_calls(store: Store, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows of runs, as of such that have no model calls.
+
+    :param given: their places()
+    """
+    return store.rows(f"SELECT {RUN_COLUMNS} FROM ({_WITHOUT_CALLS})", given)
+
+
+def with_calls(store: Store, rows: Sequence[dict[str, Any]], calls: Mapping[str, Calls] | None = None) -> list[Run]:
+    """The same with their model calls.
+
+    :param calls: those of each run; None: they are read
+    """
+    if not rows:
+        return []
+    if calls is None:
+        given = places(store, [row["run_id"] for row in rows])
+        if sum(row["spans"] for row in rows) > MOST_SPANS:
+            selected = f"SELECT run_id, {', '.join(CALL_COLUMNS)} FROM ({_OF_RUNS})"
+            found = {row["run_id"]: row for row in store.rows(selected, given)}
+            return [Run(**(row | found.get(row["run_id"], {}))) for row in rows]
+        calls = calls_of(store, given)
     none = Calls()
     return [Run(**(row | calls.get(row["run_id"], none).of_run())) for row in rows]
 
@@ -282,8 +294,8 @@ def _selected(condition: Condition, runs: str) -> str:
     return f"SELECT * FROM (SELECT *, run_id AS trace_id FROM ({runs})) WHERE {condition.sql}"
 
 
-def _places(store: Store, ids: Sequence[str]) -> dict[str, Any]:
-    """Parameters of _OF_RUNS and calls_of()."""
+def places(store: Store, ids: Sequence[str]) -> dict[str, Any]:
+    """Where the spans of runs are: ``ids``, their ``first`` and ``last`` start in nanoseconds, and the ``days`` on which they arrived."""
     given = {"ids": list(ids)}
     [(first, last, days)] = store.query(
         "SELECT min(first_ns), max(last_ns), groupUniqArray(day) FROM traces WHERE trace_id IN {ids:Array(String)}", given

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clew.errors import NotFound
-from clew.observe.query.runs import Run, runs_of
+from clew.observe.query.run_calls import Calls
+from clew.observe.query.runs import Run, places, with_calls, without_calls
+from clew.observe.query.search import COSTS
 from clew.observe.query.traces import resolve, resolve_span
+from clew.observe.store.pricing import COST_SOURCE, COST_USD, MAY_COST, charged, computed_cost, usd_per_million
 from clew.observe.store.store import Store
 
 MOST_SPANS = 100_000
@@ -116,24 +119,30 @@ class SpanDetail:
 
 
 _STATE = "multiIf(end_ns > 0, 'ended', process IN (SELECT process FROM processes), 'lost', 'running')"
-SPANS = f"""SELECT s.span_id AS span_id, parent_span_id, kind, name, status, state, status_message, start_ns, duration_ns,
-    multiIf(own_agent != '', own_agent, kind = 'agent', name, toString(n.agent)) AS agent, model, tool, events, contents,
-    c.is_call AS is_model_call, c.input_tokens AS input_tokens, c.output_tokens AS output_tokens, c.cost_usd AS cost_usd,
-    c.cost_source AS cost_source
+_OWN = ("span_id", "parent_span_id", "kind", "name", "status", "state", "status_message", "start_ns", "duration_ns", "model", "tool", "events", "contents")
+SPANS = f"""SELECT {", ".join(f"x.{name} AS {name}" for name in _OWN)},
+    multiIf(x.own_agent != '', x.own_agent, x.kind = 'agent', x.name, x.inherited) AS agent, x.is_call AS is_model_call,
+    if(x.is_call, x.input_tokens, NULL) AS input_tokens, if(x.is_call, x.output_tokens, NULL) AS output_tokens,
+    if(x.is_call, {COST_USD}, NULL) AS cost_usd, if(x.is_call, {COST_SOURCE}, '') AS cost_source
 FROM (
-    SELECT span_id, parent_span_id, toString(kind) AS kind, name, toString(status) AS status, {_STATE} AS state, status_message, start_ns,
-        if(end_ns > 0, toInt64(greatest(end_ns, start_ns) - start_ns), NULL) AS duration_ns, toString(agent) AS own_agent,
-        if(response_model != '', response_model, request_model) AS model, tool, length(event_times) AS events,
-        length(mapKeys(contents)) AS contents
-    FROM span_records FINAL WHERE trace_id = {{trace:String}} AND start_ns BETWEEN {{first:UInt64}} AND {{last:UInt64}}
-    ORDER BY start_ns, span_id LIMIT {{ask:UInt64}}
-) AS s
-LEFT ANY JOIN (SELECT span_id, agent FROM settled FINAL WHERE trace_id = {{trace:String}}) AS n ON s.span_id = n.span_id
-LEFT ANY JOIN (
-    SELECT span_id, true AS is_call, input_tokens, output_tokens, cost_usd, cost_source FROM model_calls
-    WHERE trace_id = {{trace:String}} AND start_ns BETWEEN {{first:UInt64}} AND {{last:UInt64}}
-) AS c ON s.span_id = c.span_id
-ORDER BY start_ns, span_id"""
+    SELECT *, may_cost AND NOT shadowed AS is_call, {charged()} AS charged_tokens, {usd_per_million()} AS usd_per_million,
+        {computed_cost()} AS computed_cost_usd
+    FROM (
+        SELECT span_id, parent_span_id, toString(kind) AS kind, name, toString(status) AS status, {_STATE} AS state, status_message, start_ns,
+            if(end_ns > 0, toInt64(greatest(end_ns, start_ns) - start_ns), NULL) AS duration_ns, toString(agent) AS own_agent,
+            if(response_model != '', response_model, request_model) AS model, tool, length(event_times) AS events,
+            length(mapKeys(contents)) AS contents, {MAY_COST} AS may_cost, {", ".join(COSTS)}
+        FROM span_records FINAL WHERE trace_id = {{trace:String}} AND start_ns BETWEEN {{first:UInt64}} AND {{last:UInt64}}
+        ORDER BY start_ns, span_id LIMIT {{ask:UInt64}}
+    ) AS s
+    LEFT ANY JOIN (
+        SELECT span_id, argMax(toString(agent), settled_ns) AS inherited, argMax(shadowed, settled_ns) AS shadowed
+        FROM settled WHERE trace_id = {{trace:String}} AND day IN {{days:Array(Date)}} GROUP BY span_id
+    ) AS n USING (span_id)
+    LEFT ANY JOIN (SELECT provider, request_model, response_model, flat, rules FROM prices FINAL) AS p
+        USING (provider, request_model, response_model)
+) AS x ORDER BY start_ns, span_id"""
+"""What the view ``model_calls`` says of the calls stands beside the spans: to join the view takes the engine longer than to read a small run."""
 
 
 def structure(store: Store, run_id: str, *, limit: int = MOST_SPANS) -> Structure:
@@ -143,18 +152,27 @@ def structure(store: Store, run_id: str, *, limit: int = MOST_SPANS) -> Structur
     :raises AmbiguousId: several have
     """
     trace_id = resolve(store, run_id)
-    summary = store.readers.submit(runs_of, store, [trace_id])
-    [(first, last)] = store.query(
-        "SELECT min(first_ns), max(last_ns) FROM traces WHERE trace_id = {trace:String}", {"trace": trace_id}
-    ).result_rows
-    found = store.lists(SPANS, {"trace": trace_id, "first": first, "last": last, "ask": limit + 1})
+    given = places(store, [trace_id])
+    summary = store.readers.submit(without_calls, store, given)
+    found = store.lists(SPANS, {"trace": trace_id, **given, "ask": limit + 1})
     more = len(found["span_id"]) > limit
     if more:
         found = {name: column[:limit] for name, column in found.items()}
-    [run] = summary.result()
+    [row] = summary.result()
+    [run] = with_calls(store, [row], None if more else {trace_id: _calls(found)})
     order, orphans = _depth_first(found["span_id"], found["parent_span_id"])
     return Structure(run, found["start_ns"][0], _columns(found, order), orphans, more)
 
+
+def _calls(found: Mapping[str, Sequence[Any]]) -> Calls:
+    calls = Calls()
+    for is_call, model, *figures in zip(*(found[name] for name in ("is_model_call", "model", *_SPENT)), strict=True):
+        if is_call:
+            calls.add(model, *figures)
+    return calls
+
+
+_SPENT = ("input_tokens", "output_tokens", "cost_usd")
 
 _Placed = tuple[int, int, int]
 """(row, place of the parent, depth)"""

@@ -46,13 +46,15 @@ Named = tuple[str, str, str]
 
 def tariffs(store: Store) -> dict[Named, Tariff]:
     """What the models cost that have a price, as the views know it."""
-    rows = store.query(
-        "SELECT provider, request_model, response_model, flat, rules FROM prices FINAL WHERE notEmpty(flat) OR notEmpty(rules)"
-    )
-    return {
-        (provider, request_model, response_model): _tariff(response_model or request_model, flat, rules)
-        for provider, request_model, response_model, flat, rules in rows.result_rows
-    }
+    priced = "SELECT provider, request_model, response_model, flat, rules FROM prices FINAL WHERE notEmpty(flat) OR notEmpty(rules)"
+
+    def read() -> dict[Named, Tariff]:
+        return {
+            (provider, request_model, response_model): _tariff(response_model or request_model, flat, rules)
+            for provider, request_model, response_model, flat, rules in store.query(priced).result_rows
+        }
+
+    return store.remembered(priced, read)
 
 
 def _tariff(model: str, flat: list[float], rules: list[dict[str, Any]]) -> Tariff:
