@@ -1,8 +1,9 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
+import { pages } from "./pages";
 
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), pages()],
   build: {
     // Where clew serve looks; build.py in this folder moves it there when it is whole.
     outDir: process.env.CLEW_WEB_OUT ?? "dist",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,19 @@ def test_the_page_of_a_run_has_the_browser_ask_for_the_run_where_no_key_is_neede
     assert [path for path in odd if "link" in get(path).headers] == []
     exposed = start(exposed=True)
     assert "link" not in httpx.get(f"{exposed.url}/runs/abc123").headers
+    assert get("/dashboards/mine").headers["link"] == (
+        "</api/v1/dashboards>; rel=preload; as=fetch; crossorigin, </api/v1/dashboards/mine>; rel=preload; as=fetch; crossorigin"
+    )
+
+
+def test_the_files_of_a_page_are_named_with_it(get: Callable[..., Any], start: Callable[..., Any], built: Path) -> None:
+    import httpx
+
+    rows = [{"path": "/runs", "files": ["assets/Runs.js", "assets/Runs.css"]}, {"path": "/runs/$runId", "files": ["assets/Run.js"]}]
+    (built / "pages.json").write_text(json.dumps(rows))
+    assert get("/runs").headers["link"] == "</assets/Runs.js>; rel=modulepreload, </assets/Runs.css>; rel=preload; as=style"
+    assert "link" not in get("/now").headers
+    assert httpx.get(f"{start(exposed=True).url}/runs/abc").headers["link"] == "</assets/Run.js>; rel=modulepreload"  # files need no key
 
 
 def test_the_page_may_run_and_load_nothing_but_files_of_the_server(get: Callable[..., Any]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import json
 import mimetypes
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -42,7 +44,11 @@ _HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
 }
-_RUN = re.compile(r"/runs/([\w.~%-]+)")
+_ASKED = (
+    (re.compile(r"/runs/([\w.~%-]+)"), ("/api/v1/runs/{}",)),
+    (re.compile(r"/dashboards/([\w.~%-]+)"), ("/api/v1/dashboards", "/api/v1/dashboards/{}")),
+)
+"""What pages ask for first, whatever stands behind the ?."""
 _FOREVER = "public, max-age=31536000, immutable"
 _ASK_FIRST = "no-cache"
 
@@ -66,11 +72,42 @@ async def file(request: Request) -> Response:
 
 async def page(request: Request) -> Response:
     found = _file("index.html", request, _ASK_FIRST) or Response(NOT_BUILT, 503, _HEADERS, "text/html")
-    run = _RUN.fullmatch(request.url.path)
-    if run and request.scope.get("clew.open"):  # the browser cannot send a key with what it asks for by itself
-        # Asked for beside the scripts, and not after them: of a large run it takes as long as these.
-        found.headers["link"] = f"</api/v1/runs/{run[1]}>; rel=preload; as=fetch; crossorigin"
+    links = [*_files_of(request.url.path)]
+    if request.scope.get("clew.open"):  # the browser cannot send a key with what it asks for by itself
+        links += _asked_of(request.url.path)
+    if links:
+        found.headers["link"] = ", ".join(links)
     return found
+
+
+def _files_of(path: str) -> Iterable[str]:
+    """Links to the scripts and styles of a page: asked for beside the first script, and not after it has run."""
+    try:
+        made = (STATIC / "pages.json").stat().st_mtime_ns
+    except OSError:  # not built
+        return ()
+    segments = path.split("/")
+    for known, links in _pages(made):
+        if len(known) == len(segments) and all(one.startswith("$") or one == other for one, other in zip(known, segments, strict=True)):
+            return links
+    return ()
+
+
+@lru_cache(maxsize=1)
+def _pages(_: int) -> list[tuple[list[str], list[str]]]:
+    """Of each page the segments of its address, and its links; as web/pages.ts wrote them."""
+    how = {".js": "modulepreload", ".css": "preload; as=style"}
+    return [
+        (row["path"].split("/"), [f"</{file}>; rel={how[Path(file).suffix]}" for file in row["files"]])
+        for row in json.loads((STATIC / "pages.json").read_bytes())
+    ]
+
+
+def _asked_of(path: str) -> Iterable[str]:
+    """Links to what a page asks for: beside its scripts too, for of a large run it takes as long as these."""
+    for pattern, asked in _ASKED:
+        if found := pattern.fullmatch(path):
+            yield from (f"<{one.format(found[1])}>; rel=preload; as=fetch; crossorigin" for one in asked)
 
 
 for _name in FILES:

@@ -1,6 +1,6 @@
 import "./chart.css";
 import { useEffect, useRef } from "react";
-import type uPlot from "uplot";
+import uPlot from "uplot";
 import { color, usePaint } from "../app/theme";
 
 export type Line = { label: string; values: (number | null)[]; token: string };
@@ -39,7 +39,7 @@ function drawMark(plot: uPlot, at: number, stroke: string): void {
   plot.ctx.restore();
 }
 
-/** Lines over time, drawn by uPlot, which is loaded with the first one. Times are seconds since 1970; every chart with the same `sync` shares its crosshair. */
+/** Lines over time, drawn by uPlot. Times are seconds since 1970; every chart with the same `sync` shares its crosshair. */
 export function Chart({
   times,
   lines,
@@ -72,55 +72,49 @@ export function Chart({
   const written = useRef(format);
   written.current = format;
   useEffect(() => {
-    let gone = false;
     const element = place.current!;
-    let watch: ResizeObserver | undefined;
-    void import("uplot").then(({ default: Plot }) => {
-      if (gone) return;
-      const [shown, levels] = JSON.parse(shape) as [[string, string][], { at: number; token: string }[]];
-      const axis = {
-        stroke: color("--ink-faint"),
-        grid: { stroke: color("--line"), width: 1 },
-        ticks: { show: false },
-        font: `11px ${color("--font")}`,
-      };
-      const made = new Plot(
-        {
-          width: element.clientWidth || 300,
-          height,
-          legend: { show: false },
-          cursor: { sync: { key: sync }, points: { size: 6 }, drag: { x: false, y: false } },
-          scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
-          axes: [axis, { ...axis, size: 62, values: (_, values) => values.map((value) => written.current(value)) }],
-          series: [
-            {},
-            ...shown.map(([name, token]) => ({
-              label: name,
-              stroke: color(token),
-              fill: shown.length > 1 ? undefined : `color-mix(in srgb, ${color(token)} 14%, transparent)`,
-              width: 1.5,
-              points: { show: true, size: 5, filter: alone },
-            })),
-          ],
-          hooks: { draw: [(plot) => levels.forEach((level) => drawMark(plot, level.at, color(level.token)))] },
-        },
-        data.current,
-        element,
-      );
-      chart.current = made;
-      made.over.addEventListener("click", () => {
-        const place = made.cursor.idx;
-        if (place === null || place === undefined) return;
-        const line = nearest(made, place);
-        if (line !== null) chosen.current?.(line, place);
-      });
-      watch = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height }));
-      watch.observe(element);
+    const [shown, levels] = JSON.parse(shape) as [[string, string][], { at: number; token: string }[]];
+    const axis = {
+      stroke: color("--ink-faint"),
+      grid: { stroke: color("--line"), width: 1 },
+      ticks: { show: false },
+      font: `11px ${color("--font")}`,
+    };
+    const made = new uPlot(
+      {
+        width: element.clientWidth || 300,
+        height,
+        legend: { show: false },
+        cursor: { sync: { key: sync }, points: { size: 6 }, drag: { x: false, y: false } },
+        scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
+        axes: [axis, { ...axis, size: 62, values: (_, values) => values.map((value) => written.current(value)) }],
+        series: [
+          {},
+          ...shown.map(([name, token]) => ({
+            label: name,
+            stroke: color(token),
+            fill: shown.length > 1 ? undefined : `color-mix(in srgb, ${color(token)} 14%, transparent)`,
+            width: 1.5,
+            points: { show: true, size: 5, filter: alone },
+          })),
+        ],
+        hooks: { draw: [(plot) => levels.forEach((level) => drawMark(plot, level.at, color(level.token)))] },
+      },
+      data.current,
+      element,
+    );
+    chart.current = made;
+    made.over.addEventListener("click", () => {
+      const place = made.cursor.idx;
+      if (place === null || place === undefined) return;
+      const line = nearest(made, place);
+      if (line !== null) chosen.current?.(line, place);
     });
+    const watch = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height }));
+    watch.observe(element);
     return () => {
-      gone = true;
-      watch?.disconnect();
-      chart.current?.destroy();
+      watch.disconnect();
+      made.destroy();
       chart.current = null;
     };
   }, [shape, height, sync]);

@@ -119,7 +119,21 @@ class SpanDetail:
 
 
 _STATE = "multiIf(end_ns > 0, 'ended', process IN (SELECT process FROM processes), 'lost', 'running')"
-_OWN = ("span_id", "parent_span_id", "kind", "name", "status", "state", "status_message", "start_ns", "duration_ns", "model", "tool", "events", "contents")
+_OWN = (
+    "span_id",
+    "parent_span_id",
+    "kind",
+    "name",
+    "status",
+    "state",
+    "status_message",
+    "start_ns",
+    "duration_ns",
+    "model",
+    "tool",
+    "events",
+    "contents",
+)
 SPANS = f"""SELECT {", ".join(f"x.{name} AS {name}" for name in _OWN)},
     multiIf(x.own_agent != '', x.own_agent, x.kind = 'agent', x.name, x.inherited) AS agent, x.is_call AS is_model_call,
     if(x.is_call, x.input_tokens, NULL) AS input_tokens, if(x.is_call, x.output_tokens, NULL) AS output_tokens,
