@@ -35,7 +35,7 @@ COLUMNS: Mapping[str, str] = {
 }
 """What is read of a failed span. No name is that of a column of span_records, for the filter's condition is read beside it."""
 
-_NUMBER = "sipHash64(trace_id, span_id)"
+_NUMBER = "cityHash64(trace_id, span_id)"
 _FAILED = "status = 'error' AND start_ns BETWEEN {floor:UInt64} AND {ceiling:UInt64}"
 
 

@@ -195,22 +195,19 @@ def _reach(store: Store, within: Window, ceiling: int, before_ns: int) -> _Reach
     :param before_ns: start of the period before
     """
 
-    def newest(count: int) -> str:
-        return (
-            "(SELECT start_ns FROM span_records WHERE status = 'error' AND start_ns <= {ceiling:UInt64} "
-            f"ORDER BY {NEWEST_FIRST} LIMIT {count})"
-        )
-
+    failed = "FROM span_records WHERE status = 'error' AND start_ns <= {ceiling:UInt64}"
     inside = "start_ns BETWEEN {window_first:UInt64} AND {window_last:UInt64}"
     given = {"ceiling": ceiling, **within.parameters}
-    reached, start = store.query(f"SELECT count(), min(start_ns) FROM {newest(FOR_HISTORY)}", given).result_rows[0]
-    floor = min(start, before_ns, within.first_ns) if reached >= FOR_HISTORY else 0
-    [(all_, count, earliest, first, last)] = store.query(
-        f"SELECT count(), countIf(start_ns >= {{floor:UInt64}}), minIf(start_ns, start_ns >= {{floor:UInt64}}), minIf(start_ns, {inside}), "
-        f"maxIf(start_ns, {inside}) FROM {newest(LOOKED_AT)}",
-        {**given, "floor": floor},
+    newest = f"SELECT start_ns {failed} ORDER BY {NEWEST_FIRST} LIMIT {FOR_HISTORY}"
+    reached, start = store.query(f"SELECT count(), min(start_ns) FROM ({newest})", given).result_rows[0]
+    given["floor"] = min(start, before_ns, within.first_ns) if reached >= FOR_HISTORY else 0
+    looked_at = f"SELECT start_ns {failed} AND start_ns >= {{floor:UInt64}} ORDER BY {NEWEST_FIRST} LIMIT {LOOKED_AT}"
+    [(count, earliest, first, last, earlier)] = store.query(
+        f"SELECT count(), min(start_ns), minIf(start_ns, {inside}), maxIf(start_ns, {inside}), "
+        f"(SELECT count() FROM (SELECT 1 {failed} AND start_ns < {{floor:UInt64}} LIMIT 1)) FROM ({looked_at})",
+        given,
     ).result_rows
-    since = earliest if count >= LOOKED_AT else floor if count < all_ else 0
+    since = earliest if count >= LOOKED_AT else given["floor"] if earlier else 0
     return _Reach(count, first, last, since or None)
 
 
