@@ -25,30 +25,49 @@ FILTERS: dict[str, Any] = {
     "named": lambda span: span["failed"],
     "the OR named": lambda span: "the" in span["words"] or span["failed"],
     '"the often"': lambda span: "the often" in span["text"],
+    "agent:above": lambda span: span["agent"] == "above",
+    "-agent:above": lambda span: span["agent"] != "above",
+    "agent:own status:error": lambda span: span["agent"] == "own" and span["failed"],
+    "agent:above tool:hammer": lambda span: span["agent"] == "above" and span["tool"] == "hammer",
+    "agent:above OR tool:hammer": lambda span: span["agent"] == "above" or span["tool"] == "hammer",
+    "agent:above often": lambda span: span["agent"] == "above" and "often" in span["words"],
+    "agent:none": lambda span: False,
 }
 
-WAYS = {
+WAYS: dict[str, dict[str, Any]] = {
     "as it is": {},
     "everything is rare": {"_FEW": 10_000},
     "nothing is rare": {"_FEW": 0, "_COMMON": 10_000},
     "the newest first": {"_FEW": 0, "_COMMON": 1, "_RECENT": 20},
     "the very newest first": {"_FEW": 0, "_COMMON": 1, "_RECENT": 2},
+    "some judged first": {"_JUDGED_FIRST": (100,)},
+    "few judged first": {"_JUDGED_FIRST": (2, 60)},
 }
 
 
 @pytest.fixture
 def spans(store: Store, otlp: Any) -> list[dict[str, Any]]:
-    """300 spans in 30 traces, newest first."""
+    """300 spans in 30 traces, newest first. The first of each trace is an agent, of every other one with a name; a third of the rest is below
+    it, and some name another agent."""
     rnd = random.Random(1)
-    made = []
+    made: list[dict[str, Any]] = []
     for number in range(1, 301):
         chosen = [word for at, word in enumerate(WORDS, 1) if rnd.random() < 2**-at]
         rnd.shuffle(chosen)
         failed = number % 41 == 0
+        trace = 1 + number % 30
+        top = 30 if trace == 1 else trace - 1
+        named = "above" if trace % 2 else ""
+        below = number > 30 and number % 3 == 0
+        own = named if number == top else "own" if number % 7 == 0 else ""
         made.append(
             {
                 "number": number,
-                "trace": 1 + number % 30,
+                "trace": trace,
+                "parent": top if below else 0,
+                "own": own,
+                "agent": own or (named if below else ""),
+                "kind": "AGENT" if number == top else "",
                 "words": set(chosen),
                 "text": " ".join(chosen),
                 "failed": failed,
@@ -63,8 +82,13 @@ def spans(store: Store, otlp: Any) -> list[dict[str, Any]]:
                     otlp.span(
                         span["number"],
                         span["trace"],
-                        0,
-                        {"input.value": f"{span['text']} {span['number']}", "gen_ai.tool.name": span["tool"]},
+                        span["parent"],
+                        {
+                            "input.value": f"{span['text']} {span['number']}",
+                            "gen_ai.tool.name": span["tool"],
+                            "gen_ai.agent.name": span["own"],
+                            "openinference.span.kind": span["kind"],
+                        },
                         status={"code": 2, "message": "an error that is named"} if span["failed"] else {},
                     )
                 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib.util
 import logging
 import os
@@ -192,6 +193,7 @@ def serve(data_dir: Path, places: Places, *, ready: Callable[[], None], store_ur
             collector.start()
             if grpc_server is not None:
                 grpc_server.start()
+            gc.freeze()  # what is loaded by now stays: the garbage collector need not look through it while a large answer is made
             ready()
 
         answering = app(store, collector)

@@ -11,7 +11,12 @@ export const fieldsOf = (of: Of) =>
     staleTime: Number.POSITIVE_INFINITY,
   });
 
-/** How often each value occurs in all that matches; asked apart from the list, which does not wait for it. */
+/** Whether a list itself has come: what stands beside it is asked for afterwards, so that the list waits for none of it. */
+export function isThere(list: { isSuccess: boolean; isPlaceholderData: boolean }): boolean {
+  return list.isSuccess && !list.isPlaceholderData;
+}
+
+/** How often each value occurs in all that matches. */
 export const facetsOf = (of: Of | "errors", filter: string) =>
   queryOptions({
     queryKey: ["facets", of, filter],

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from clew.cost.tariff import Tariff, cost
 from clew.model.kinds import KINDS
 from clew.model.usage import Usage
 from clew.observe.query import cursor
 from clew.observe.query.errors.fingerprint import FINGERPRINT
-from clew.observe.query.filter import parse
-from clew.observe.query.filter_sql import AttributeKind, AttributeOperator, Bind, Condition, Field, TextSearch, compile
+from clew.observe.query.filter import And, Node, Not, Or, Term, Text, all_of, parse
+from clew.observe.query.filter_sql import AttributeKind, AttributeOperator, Bind, Condition, Field, TextSearch, compile, no_text
 from clew.observe.store.normalise import NEWEST_FIRST
 from clew.observe.store.prices import Named, tariffs
 from clew.observe.store.pricing import MAY_COST
@@ -123,6 +123,11 @@ def search(store: Store, text: str, *, limit: int = 50, after: str | None = None
     if after is not None:
         page["at_ns"], page["at_span"], page["at_trace"] = cursor.read(after, tuple[int, str, str])
         where = AFTER
+    for judged in _among_judged(store, parse(text), where, page):
+        candidates = _candidates(store, f"{where} AND {judged.condition.sql}", {**page, **judged.condition.parameters})
+        hits = _present(store, candidates)
+        if len(hits) > limit or (judged.are_all and len(candidates) < page["ask"]):
+            return _page(hits, limit)
     texts = _Texts(store, where, page)
     condition = condition_of(store, text, texts=texts)
     if (newest := texts.newest) is not None:
@@ -138,6 +143,77 @@ def search(store: Store, text: str, *, limit: int = 50, after: str | None = None
         if len(hits) > limit or len(candidates) < page["ask"]:
             return _page(hits, limit)
         page["ask"] *= 4
+
+
+class _Judged(NamedTuple):
+    """The filter among the newest spans that match what it says of the spans themselves."""
+
+    condition: Condition
+    are_all: bool
+    """Whether no others match that."""
+
+
+def _among_judged(store: Store, node: Node, where: str, page: Mapping[str, Any]) -> Iterator[_Judged]:
+    """First among few, then among more; none when the filter asks for nothing that a span has from above, such as the nearest agent, or for
+    something that is far away too.
+
+    What spans have from above stands in ``settled``, of which all would be read; of a few spans it is found at once.
+    """
+    leaves = [*_leaves(node)]
+    far = [leaf for leaf in leaves if isinstance(leaf, Text) or ((field := _field(leaf)) is not None and field.table and not field.own)]
+    if far or not any(map(_is_inherited, leaves)):
+        return
+    now = datetime.now(UTC)
+    nodes = node.nodes if isinstance(node, And) else (node,)
+    near = compile(all_of(one for one in nodes if not _asks_above(one)), FIELDS, now=now, text=no_text("a span"), attribute=attribute)
+    fields_ = {name: replace(field, table=_JUDGED) if field.own else field for name, field in FIELDS.items()}
+    whole = compile(node, fields_, now=now, text=no_text("a span"), attribute=attribute)
+    for most in _JUDGED_FIRST:
+        [(count, since, numbers)] = store.query(
+            f"SELECT count(), min(start_ns), groupUniqArray({_NUMBER}) FROM (SELECT trace_id, span_id, start_ns FROM span_records "
+            f"WHERE {where} AND {near.sql} ORDER BY {NEWEST_FIRST} LIMIT {most})",
+            {**page, **near.parameters},
+        ).result_rows
+        are_all = count < most
+        given = {"judged": numbers, "judged_since": 0 if are_all else since + 1}
+        given["judged_day"] = store.value("SELECT min(day) FROM traces WHERE last_ns >= {judged_since:UInt64}", given)
+        yield _Judged(Condition(f"start_ns >= {{judged_since:UInt64}} AND {whole.sql}", {**whole.parameters, **given}), are_all)
+        if are_all:
+            return
+
+
+def _leaves(node: Node) -> Iterator[Node]:
+    match node:
+        case And(nodes) | Or(nodes):
+            for inner in nodes:
+                yield from _leaves(inner)
+        case Not(inner):
+            yield from _leaves(inner)
+        case _:
+            yield node
+
+
+def _field(leaf: Node) -> Field | None:
+    return FIELDS.get(leaf.name) if isinstance(leaf, Term) and not leaf.attribute else None
+
+
+def _is_inherited(leaf: Node) -> bool:
+    field = _field(leaf)
+    return field is not None and field.own != ""
+
+
+def _asks_above(node: Node) -> bool:
+    return any(map(_is_inherited, _leaves(node)))
+
+
+_JUDGED_FIRST = (5000, 40_000)
+"""Newest spans that are looked at first where agents above them are asked for: fifty times a page, then more."""
+_NUMBER = "cityHash64(trace_id, span_id)"
+_JUDGED = (
+    "(SELECT trace_id, span_id, argMax(agent, settled_ns) AS agent FROM settled "
+    f"WHERE day >= {{judged_day:Date}} AND {_NUMBER} IN {{judged:Array(UInt64)}} GROUP BY trace_id, span_id)"
+)
+"""What is settled of them, in place of all."""
 
 
 def _candidates(store: Store, where: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:

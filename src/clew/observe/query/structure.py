@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from clew.errors import NotFound
@@ -195,17 +196,15 @@ _Placed = tuple[int, int, int]
 def _columns(found: Mapping[str, Sequence[Any]], order: Sequence[_Placed]) -> SpanColumns:
     """Column by column, which takes a third of the time that row by row does."""
     start = found["start_ns"][0]
-    rows = [row for row, _, _ in order]
+    rows, parents, depths = map(list, zip(*order, strict=True))
+    ordered = itemgetter(*rows, rows[0])  # one more, so that it gives several even of one
     columns = SpanColumns()
     for name in SpanColumns.__slots__:
         if name in found:
-            column = found[name]
-            setattr(columns, name, [column[row] for row in rows])
-    starts = found["start_ns"]
-    columns.parent = [parent for _, parent, _ in order]
-    columns.depth = [depth for _, _, depth in order]
-    columns.offset_ns = [starts[row] - start for row in rows]
-    columns.is_model_call = [bool(is_call) for is_call in columns.is_model_call]
+            setattr(columns, name, list(ordered(found[name])[:-1]))
+    columns.parent, columns.depth = parents, depths
+    columns.offset_ns = [at - start for at in ordered(found["start_ns"])[:-1]]
+    columns.is_model_call = list(map(bool, columns.is_model_call))
     return columns
 
 

@@ -5,7 +5,7 @@ import { Trouble } from "../../app/Broken";
 import { between, title, within } from "../../app/time";
 import { useView } from "../../app/view";
 import { FilterBar } from "../../filter/FilterBar";
-import { facetsIn, facetsOf } from "../../filter/queries";
+import { facetsIn, facetsOf, isThere } from "../../filter/queries";
 import { count, exact, headline, line, plural } from "../../format";
 import { CutNote, Empty } from "../../parts/Empty";
 import { Facets } from "../../parts/Facets";
@@ -23,7 +23,7 @@ export default function Errors() {
   const order: Order = view.order && view.order in ORDERS ? (view.order as Order) : "count";
   const state = STATES.find((one) => one === view.state);
   const found = useQuery(errorsOf(filter, order, state));
-  const facets = useQuery({ ...facetsOf("errors", filter), enabled: !found.error });
+  const facets = useQuery({ ...facetsOf("errors", filter), enabled: isThere(found) });
   const groups = found.data;
   const rows = useMemo(() => groups?.errors ?? [], [groups]);
   const columns = useMemo(() => columnsOf(rows), [rows]);

@@ -8,6 +8,7 @@ import { useKeys } from "../../app/keys";
 import { between, title, within } from "../../app/time";
 import { useShared, useView } from "../../app/view";
 import { FilterBar } from "../../filter/FilterBar";
+import { isThere } from "../../filter/queries";
 import { count, line, plural, usd } from "../../format";
 import { CutNote, Empty } from "../../parts/Empty";
 import { Facets } from "../../parts/Facets";
@@ -81,7 +82,7 @@ export default function Runs() {
   const navigate = useNavigate();
   const filter = within(view.filter, view.time);
   const found = useInfiniteQuery(runsPage(filter));
-  const summary = useQuery(runSummary(filter));
+  const summary = useQuery({ ...runSummary(filter), enabled: isThere(found) });
   const pages = found.data?.pages;
   const rows = useMemo(() => pages?.flatMap((page) => page.runs) ?? [], [pages]);
   const shapes = useQueries({

@@ -5,7 +5,7 @@ import { Trouble } from "../../app/Broken";
 import { title, within } from "../../app/time";
 import { useShared, useView } from "../../app/view";
 import { FilterBar } from "../../filter/FilterBar";
-import { facetsIn, facetsOf } from "../../filter/queries";
+import { facetsIn, facetsOf, isThere } from "../../filter/queries";
 import { count, exact, line, plural, utc } from "../../format";
 import { Empty } from "../../parts/Empty";
 import { Facets } from "../../parts/Facets";
@@ -30,7 +30,7 @@ export function Logs({ tabs }: { tabs: ReactNode }) {
   const pages = found.data?.pages;
   const rows = useMemo(() => pages?.flatMap((page) => page.logs).map((log, at): Row => ({ at, log })) ?? [], [pages]);
   const columns = useMemo(() => columnsOf(words), [words]);
-  const facets = useQuery({ ...facetsOf("logs", filter), enabled: !found.error });
+  const facets = useQuery({ ...facetsOf("logs", filter), enabled: isThere(found) });
   const preview = view.preview ? rows[Number(view.preview)] : undefined;
   const show = (row: Row | undefined) => setView({ preview: row && String(row.at) }, { replace: true });
   const searchOf = (log: LogRecord) => ({ time: shared.time, span: log.span_id || undefined, tab: "logs" }) as never;

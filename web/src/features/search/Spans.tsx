@@ -5,7 +5,7 @@ import { Trouble } from "../../app/Broken";
 import { title, within } from "../../app/time";
 import { useShared, useView } from "../../app/view";
 import { FilterBar } from "../../filter/FilterBar";
-import { facetsIn, facetsOf } from "../../filter/queries";
+import { facetsIn, facetsOf, isThere } from "../../filter/queries";
 import { count, exact, line, plural, usd, utc } from "../../format";
 import { Empty } from "../../parts/Empty";
 import { Facets } from "../../parts/Facets";
@@ -32,7 +32,7 @@ export function Spans({ tabs }: { tabs: ReactNode }) {
     combine: (answers) => new Map(answers.flatMap((one) => one.data ?? []).map((one) => [one.span, one])),
   });
   const columns = useMemo(() => columnsOf(words, excerpts), [words, excerpts]);
-  const facets = useQuery({ ...facetsOf("spans", filter), enabled: Boolean(pages) && !found.error }); // what is found comes first
+  const facets = useQuery({ ...facetsOf("spans", filter), enabled: isThere(found) });
   const preview = view.preview ? rows.find((hit) => idOf(hit) === view.preview) : undefined;
   const show = (hit: Hit | undefined) => setView({ preview: hit && idOf(hit) }, { replace: true });
   const open = (hit: Hit) => void navigate({ to: `/runs/${hit.run_id}`, search: { time: shared.time, span: hit.span_id } as never });

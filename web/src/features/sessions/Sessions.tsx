@@ -6,7 +6,7 @@ import { Trouble } from "../../app/Broken";
 import { title, within } from "../../app/time";
 import { useView } from "../../app/view";
 import { FilterBar } from "../../filter/FilterBar";
-import { facetsIn, facetsOf } from "../../filter/queries";
+import { facetsIn, facetsOf, isThere } from "../../filter/queries";
 import { term } from "../../filter/terms";
 import { count, exact, line, plural, usd, utc } from "../../format";
 import { Empty } from "../../parts/Empty";
@@ -25,7 +25,7 @@ export default function Sessions() {
   const pages = found.data?.pages;
   const rows = useMemo(() => pages?.flatMap((page) => page.sessions) ?? [], [pages]);
   const columns = useMemo(() => columnsOf(rows), [rows]);
-  const facets = useQuery({ ...facetsOf("sessions", filter), enabled: !found.error });
+  const facets = useQuery({ ...facetsOf("sessions", filter), enabled: isThere(found) });
   const preview = view.preview ? rows.find((session) => session.session_id === view.preview) : undefined;
   const show = (session: Session | undefined) => setView({ preview: session?.session_id }, { replace: true });
   const open = (session: Session) => void navigate({ to: "/runs", search: runsOfSession(session) as never });
