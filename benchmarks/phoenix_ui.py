@@ -26,9 +26,13 @@ VIEWS: dict[str, tuple[str, str, str]] = {
     "metrics of a project": (f"/metrics?{RANGE}", "document.querySelectorAll('.recharts-wrapper').length >= 15", ""),
     "spans of a project": (f"/spans?{RANGE}", f"{ROWS} && document.querySelector('.recharts-wrapper')", ""),
     "spans by a filter": (f"/spans?{RANGE}&spanFilterCondition={{}}", ROWS, "filter"),
-    "a trace of 20 spans": (f"/traces/{{}}?{RANGE}", SPANS_OF_TRACE, "trace"),
+    "a trace of 20 spans": (
+        "/redirects/traces/{}",
+        SPANS_OF_TRACE,
+        "trace",
+    ),  # opened by its address in the project, it shows the list only
 }
-"""Address within the project, when it is painted, and of what values {} is one. Its metrics are fifteen charts."""
+"""Address, within the project unless it leads there, when it is painted, and of what values {} is one. Its metrics are fifteen charts."""
 
 
 def measure(
@@ -50,7 +54,8 @@ def measure(
                 "": [""],
             }
             views = {
-                name: look(name, url, f"/projects/{project}{path}", painted, values[of]) for name, (path, painted, of) in VIEWS.items()
+                name: look(name, url, path if path.startswith("/redirects/") else f"/projects/{project}{path}", painted, values[of])
+                for name, (path, painted, of) in VIEWS.items()
             }
     return {"version": version, "spans": held, "minutes": minutes, "views": views}
 

@@ -3,7 +3,7 @@
 The store is that of large.py; a run of 50,000 spans is sent to it over OTLP. Each view is opened ``--repeat`` times by its link in a fresh profile
 (*cold*: nothing cached), and as often again in one that has seen it (*again*); searches are typed as well, and counted from the Enter. Every time another word,
 agent or run is asked for, so no answer was warm. A view counts as painted when all of it is there: the last panel, the last column; of a search, the
-rows and their facets (*all of it*: also the passages and the count of all matches, which come later).
+rows (*all of it*: also the facets, the passages and how many match, which are asked for once the rows are there).
 
     python benchmarks/ui.py [--spans N] [--dir DIR --keep] [--repeat N] [--tail-minutes N] [--phoenix-minutes N] [--json]
 
@@ -69,7 +69,7 @@ def has(*selectors: str) -> str:
 ROWS = has(".table-row")
 COUNTED = "/^[0-9,]+ spans?( and more)? match/.test(document.querySelector('.page-title p')?.textContent)"
 FOUND = {"rows": ROWS, "facets": f"{ROWS} && {has('.facet-row')}", "all": f"{ROWS} && {has('.facet-row')} && {COUNTED}"}
-"""What is found with its facets; how many there are in all is counted beside it, which reads every span that may match."""
+"""What is found; its facets come after it and say how many match, or that the newest 2,000 and more do."""
 WORDS = FOUND | {"all": f"{FOUND['all']} && {has('.table-row mark')}"}
 RUN = {"drawn": "window.__drawn('waterfall')", "all": f"window.__drawn('waterfall') && {has('.minimap canvas', '.run-figures')}"}
 
