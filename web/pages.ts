@@ -6,7 +6,7 @@ import { resolve } from "node:path";
 import type { Plugin, Rolldown } from "vite";
 
 const SOURCE = resolve(import.meta.dirname, "src");
-const PAGE = /path: "([^"]+)".*import\("\.\/([^"]+)"\)/g;
+const PAGE = /path: "([^"]+)"[^]*?import\("\.\/([^"]+)"\)/g;
 
 export function pages(): Plugin {
   return {

@@ -170,7 +170,7 @@ def _among_judged(store: Store, node: Node, where: str, page: Mapping[str, Any])
     whole = compile(node, fields_, now=now, text=no_text("a span"), attribute=attribute)
     for most in _JUDGED_FIRST:
         [(count, since, numbers)] = store.query(
-            f"SELECT count(), min(start_ns), groupUniqArray({_NUMBER}) FROM (SELECT trace_id, span_id, start_ns FROM span_records "
+            f"SELECT count(), min(start_ns), groupUniqArray({NUMBER}) FROM (SELECT trace_id, span_id, start_ns FROM span_records "
             f"WHERE {where} AND {near.sql} ORDER BY {NEWEST_FIRST} LIMIT {most})",
             {**page, **near.parameters},
         ).result_rows
@@ -208,10 +208,11 @@ def _asks_above(node: Node) -> bool:
 
 _JUDGED_FIRST = (5000, 40_000)
 """Newest spans that are looked at first where agents above them are asked for: fifty times a page, then more."""
-_NUMBER = "cityHash64(trace_id, span_id)"
+NUMBER = "cityHash64(trace_id, span_id)"
+"""Of a span: to look it up among many takes a third of what its two texts take."""
 _JUDGED = (
     "(SELECT trace_id, span_id, argMax(agent, settled_ns) AS agent FROM settled "
-    f"WHERE day >= {{judged_day:Date}} AND {_NUMBER} IN {{judged:Array(UInt64)}} GROUP BY trace_id, span_id)"
+    f"WHERE day >= {{judged_day:Date}} AND {NUMBER} IN {{judged:Array(UInt64)}} GROUP BY trace_id, span_id)"
 )
 """What is settled of them, in place of all."""
 

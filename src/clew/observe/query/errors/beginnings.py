@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from clew.observe.query.errors.fingerprint import MESSAGE, PLACE, STATED, pattern, type_of, whole
 from clew.observe.query.filter_sql import Condition
-from clew.observe.query.search import DURATION
+from clew.observe.query.search import DURATION, NUMBER
 
 BELOW = 16
 """Failed spans right below one that are compared with it."""
@@ -35,7 +35,6 @@ COLUMNS: Mapping[str, str] = {
 }
 """What is read of a failed span. No name is that of a column of span_records, for the filter's condition is read beside it."""
 
-_NUMBER = "cityHash64(trace_id, span_id)"
 _FAILED = "status = 'error' AND start_ns BETWEEN {floor:UInt64} AND {ceiling:UInt64}"
 
 
@@ -72,7 +71,7 @@ def beginnings(condition: Condition) -> str:
     above = (
         "SELECT trace_id, span_id, argMax(toString(agent), settled_ns) AS above FROM settled "
         "WHERE day >= (SELECT min(day) FROM traces WHERE last_ns >= {floor:UInt64} AND first_ns <= {ceiling:UInt64}) "
-        f"AND {_NUMBER} IN (SELECT {_NUMBER} FROM span_records WHERE {_FAILED} AND agent = '' AND kind != 'agent') "
+        f"AND {NUMBER} IN (SELECT {NUMBER} FROM span_records WHERE {_FAILED} AND agent = '' AND kind != 'agent') "
         "GROUP BY trace_id, span_id HAVING above != ''"
     )
     kept = ", ".join(f"f.{name} AS {name}" for name in COLUMNS if name != "of_agent")
