@@ -107,9 +107,11 @@ def answered(clew: Any, words: str, answer: str, *arguments: str) -> tuple[int, 
     seen, typed = b"", 0
     while typed < 60:
         if not select.select([terminal], [], [], 1 if typed else 60)[0]:
-            # An interrupt between the question and the reading of the answer is noticed with the next one only.
-            os.write(terminal, answer.encode())
             typed += 1
+            # An interrupt between the question and the reading of the answer is noticed with the next one only. One that comes while
+            # the program is ending, because it was interrupted, ends it by the signal and not with its own code.
+            if b"clew: interrupted" not in seen:
+                os.write(terminal, answer.encode())
             continue
         try:
             part = os.read(terminal, 65536)
