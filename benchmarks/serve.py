@@ -48,6 +48,8 @@ IDLE_MIB = 400
 TEMPLATES = 40
 """Requests that are made beforehand for each client; each pass over them gets new ids."""
 IDLE_S = 20.0
+INDEXED_S = 60.0
+"""Longest wait for the index of what came in under full load."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -227,6 +229,10 @@ class Server:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/api/v1/stats") as answer:
             return json.load(answer)
 
+    def unindexed(self) -> int:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/api/v1/health") as answer:
+            return int(json.load(answer)["unindexed"])
+
     def stop(self) -> float:
         self._watching.set()
         begun = time.perf_counter()
@@ -294,6 +300,11 @@ def measure(arguments: argparse.Namespace, data_dir: Path) -> dict[str, Any]:
     while not server.stats()["settled"]:
         time.sleep(0.02)
     settled_s = time.perf_counter() - begun
+    unindexed = left = server.unindexed()
+    while left and time.perf_counter() - begun - settled_s < INDEXED_S:
+        time.sleep(0.5)
+        left = server.unindexed()
+    indexed_s = time.perf_counter() - begun
     acknowledged = sum(one["acknowledged"] for one in found)
     stats = server.stats()
     stored = count(data_dir)
@@ -310,6 +321,9 @@ def measure(arguments: argparse.Namespace, data_dir: Path) -> dict[str, Any]:
         "waiting_at_the_end": waiting,
         "queryable_after_s": queryable_s - sent_s,
         "settled_after_s": settled_s - sent_s,
+        "unindexed": unindexed,
+        "unindexed_left": left,
+        "indexed_after_s": indexed_s - sent_s,
         "server_cpu_us_per_span": cpu / acknowledged * 1e6,
         "clients_cpu_us_per_span": sum(one["cpu_s"] for one in found) / acknowledged * 1e6,
         "bytes_on_the_wire": found[0]["bytes"],
@@ -352,6 +366,11 @@ def report(figures: dict[str, Any], machine: dict[str, Any]) -> None:
             "acknowledged and queryable",
             f"{figures['spans_per_s']:,.0f} spans/s",
             f"{figures['acknowledged']:,} in {figures['sent_s']:.1f} s, all there {figures['queryable_after_s']:.1f} s later, settled {figures['settled_after_s']:.1f} s later",
+        ),
+        (
+            "read by searches, not indexed",
+            f"{figures['unindexed']:,} texts",
+            f"when all was settled; {figures['unindexed_left']:,} of them {figures['indexed_after_s']:.1f} s after the end",
         ),
         (
             "acknowledged",

@@ -24,6 +24,7 @@ def health(**fields: Any) -> Health:
         "schema": 1,
         "bytes": 5 << 20,
         "tables": [Size("payloads", 100, 4 << 20)],
+        "unindexed": 0,
         "spool_files": 1,
         "spool_bytes": 2048,
         "spans": 40,
@@ -74,11 +75,12 @@ def test_an_account_that_does_not_add_up_is_wrong() -> None:
 
 
 def test_records_set_aside_are_wrong_and_doubts_are_notes() -> None:
-    found = doctor.examine(health(quarantined=2, running=1, lost=3, conflicts=1, calls_with_usage=3, unpriced_calls=1))
+    found = doctor.examine(health(quarantined=2, unindexed=5, running=1, lost=3, conflicts=1, calls_with_usage=3, unpriced_calls=1))
     assert {finding.subject: finding.level for finding in found if finding.level != "ok"} == {
         "set aside": "wrong",
         "running": "note",
         "lost": "note",
+        "search": "note",
         "conflicts": "note",
         "usage": "note",
         "unpriced": "note",

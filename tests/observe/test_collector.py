@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -151,3 +152,45 @@ def test_where_it_cannot_settle_nothing_is_lost_and_it_settles_later(loaded: Any
     assert len(failed) == 3
     assert (stats.stored, stats.waiting, stats.gap, stats.trouble) == (2 * CALLS, 0, 0, None)
     assert tokens(store) == [100] * CALLS
+
+
+def test_what_comes_in_under_full_load_is_found_at_once_and_indexed_later(store: Any, otlp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clew.observe.ingest import collector as module
+    from clew.observe.query.health import health
+    from clew.observe.query.search import search
+    from clew.wire.check import check_protobuf
+    from clew.wire.otlp import TRACES
+
+    monkeypatch.setattr(module, "BATCH_BYTES", 1)
+    monkeypatch.setattr(module, "INDEX_S", 0.01)
+    let_go = module.merges.let_go
+    monkeypatch.setattr(module.merges, "let_go", lambda _: None)
+    store.command("SYSTEM STOP MERGES")
+    collector = module.Collector(store, log_bytes=1 << 30)
+    for number in range(1, 5):
+        asked = {"openinference.span.kind": "LLM", "input.value": f"the heron number {number}", "place": f"pond {number}"}
+        body = otlp.protobuf(otlp.traces(otlp.span(number, number, 0, asked)))
+        collector.take(check_protobuf(TRACES, body), "protobuf", "test").result(10)
+    drained(collector)
+    assert store.value("SELECT count() FROM system.parts WHERE active AND table = 'payloads'") == 4
+    assert health(store).unindexed == 3  # nothing was waiting behind the last
+
+    def found(text: str) -> list[int]:
+        return sorted(int(hit.span_id, 16) for hit in search(store, text).hits)
+
+    def finds_all() -> None:
+        assert found("heron") == [1, 2, 3, 4]
+        assert found("heron 2") == [2]
+        assert found('@place:"pond 3"') == [3]
+
+    finds_all()
+    let_go(store)
+    collector = module.Collector(store, log_bytes=1 << 30)
+    collector.start()  # after a restart as well
+    deadline = time.monotonic() + 60
+    while health(store).unindexed and time.monotonic() < deadline:
+        time.sleep(0.05)
+    collector.close()
+    assert health(store).unindexed == 0
+    assert store.value("SELECT count() FROM system.mutations WHERE table = 'payloads'") == 1
+    finds_all()

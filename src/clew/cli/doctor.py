@@ -185,6 +185,9 @@ def examine(health: Health) -> list[Finding]:
                 "clew search state:lost",
             )
         )
+    if health.unindexed:
+        text = f"the words of {figures.plural(health.unindexed, 'text')} that came in under full load are not in the index yet"
+        found.append(Finding("note", "search", f"{text}: searches find them, and take longer until the engine has merged them"))
     if health.conflicts:
         found.append(
             Finding(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clew.errors import StoreError, StoreUnavailable
 from clew.observe.ingest import quarantine
@@ -43,6 +43,8 @@ class Batch:
     requests: Sequence[Numbered]
     collected: bool = False
     """Whether they came through the collector, whose account they are in."""
+    in_haste: bool = False
+    """Whether more is waiting than the store can take, so that what can be done later is."""
 
     @property
     def records(self) -> int:
@@ -54,7 +56,7 @@ class Batch:
         :raises StoreUnavailable: the store cannot be written; some of the batch may be stored, and repeating it changes nothing
         """
         try:
-            store.insert(self.signal, self.encoding, *self._parts())
+            store.insert(self.signal, self.encoding, *self._parts(), in_haste=self.in_haste)
         except StoreUnavailable:
             raise
         except StoreError as error:
@@ -71,7 +73,7 @@ class Batch:
             listener(Stored(self.signal.name, self.records, min(times), max(times)))
 
     def _part(self, requests: Sequence[Numbered]) -> Batch:
-        return Batch(self.signal, self.encoding, self.sender, requests, self.collected)
+        return replace(self, requests=requests)
 
     def _parts(self) -> list[bytes]:
         """What is inserted, one after the other. Concatenated requests are one request in protobuf, which has one time of arrival; JSON

@@ -52,6 +52,8 @@ MANY_MINUTES = 500
 """Minutes without rollups beyond which the log says how many there are: a store that just became large, or a large import."""
 CHECKPOINT_S = 3.0
 """Time between two syncs of the file system, while records come in. What lies before the last one makes room in the log."""
+INDEX_S = 1.0
+"""Time between two looks whether the merges are done that index what came in under full load."""
 STORED_S = 60.0
 """Longest wait for what is in the log, where something is to be done with all that was acknowledged."""
 RETRY_S = 1.0
@@ -119,6 +121,8 @@ class Collector:
         self._unsettled = True
         """Whether traces may have been touched since they were last settled; a collector that was killed may have left some."""
         self._held = False
+        self._unindexed = store.engine.is_own
+        """Whether there may be something that is not indexed: so at the start, and from what comes in haste on."""
         self._trouble: str | None = None
         self._closing = threading.Event()
         self._moved = threading.Condition()
@@ -208,6 +212,7 @@ class Collector:
                     with self._store.ingesting:
                         self._settle_all()
                 self._roll_when_due()
+                self._index_when_quiet()
                 self._trouble = None
                 with self._store.ingesting:
                     if sketches.is_due(self._store) and not closing:
@@ -236,6 +241,8 @@ class Collector:
             return max(self._rolled_at + ROLL_S - time.monotonic(), 0.0)
         if self._done > self._account.position:
             return max(self._saved_at + CHECKPOINT_S - time.monotonic(), 0.0)
+        if self._unindexed:
+            return INDEX_S
         return None
 
     def _take_in(self) -> None:
@@ -315,8 +322,17 @@ class Collector:
                     left.minutes,
                 )
 
+    def _index_when_quiet(self) -> None:
+        """Once merges have indexed most of what came in haste, has the rest indexed."""
+        is_busy = self._held or self._unsettled or self._log.unread_bytes() or self._closing.is_set()
+        if self._unindexed and not is_busy and not merges.running(self._store):
+            merges.index_left(self._store)
+            self._unindexed = False
+
     def _insert(self, frames: list[Frame]) -> _Inserting:
-        inserts = [(batch, self._store.workers.submit(batch.insert, self._store)) for batch in _batches(frames)]
+        in_haste = self._store.engine.is_own and self._log.unread_bytes() >= BATCH_BYTES
+        self._unindexed = self._unindexed or in_haste
+        inserts = [(batch, self._store.workers.submit(batch.insert, self._store)) for batch in _batches(frames, in_haste=in_haste)]
         return _Inserting(frames, inserts, frames[-1].end)
 
     def _finish(self, inserting: deque[_Inserting]) -> None:
@@ -392,7 +408,7 @@ def account_of(store: Store) -> Account:
     return Account(store.data_dir / "wal" / "account.json")
 
 
-def _batches(frames: Sequence[Frame]) -> list[Batch]:
+def _batches(frames: Sequence[Frame], *, in_haste: bool) -> list[Batch]:
     """Frames as batches of one signal, encoding and sender each; frames without records are in none."""
     found: dict[tuple[str, Encoding, str], list[Numbered]] = {}
     for frame in frames:
@@ -401,7 +417,7 @@ def _batches(frames: Sequence[Frame]) -> list[Batch]:
             checked = Checked(quarantine.signal_named(head.signal), frame.body, head.records)
             found.setdefault((head.signal, head.encoding, head.sender), []).append(Numbered(0, head.arrival_ns, checked))
     return [
-        Batch(quarantine.signal_named(signal), encoding, sender, requests, collected=True)
+        Batch(quarantine.signal_named(signal), encoding, sender, requests, collected=True, in_haste=in_haste)
         for (signal, encoding, sender), requests in found.items()
     ]
 

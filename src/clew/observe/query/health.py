@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 from clew.observe.query.costs import prices
 from clew.observe.store.format import SCHEMA
+from clew.observe.store.merges import UNINDEXED
 from clew.observe.store.store import Store
 from clew.wire.sizes import sizes
 
@@ -43,6 +44,8 @@ class Health:
     bytes: int
     """Whole data directory."""
     tables: list[Size]
+    unindexed: int
+    """Texts that came in under full load: their words are found by reading them until the engine merges them."""
     spool_files: int
     spool_bytes: int
     spans: int
@@ -79,6 +82,7 @@ def health(store: Store) -> Health:
         schema=SCHEMA,
         bytes=sum(sizes(store.data_dir).values()),
         tables=[Size(*row) for row in tables],
+        unindexed=store.value(f"SELECT sum(rows) FROM system.parts WHERE {UNINDEXED}"),
         spool_files=len(spool),
         spool_bytes=sum(spool.values()),
         spans=sum(states.values()),

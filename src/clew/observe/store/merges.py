@@ -20,10 +20,15 @@ def hold(store: Store) -> bool:
     """
     if not store.engine.is_own:
         return False
-    if store.value("SELECT count() FROM system.merges WHERE database = currentDatabase()") or overdue(store):
+    if running(store) or overdue(store):
         return False
     store.command("SYSTEM STOP MERGES")
     return True
+
+
+def running(store: Store) -> bool:
+    """Whether the engine is merging, or indexing what it has."""
+    return bool(store.value("SELECT count() FROM system.merges WHERE database = currentDatabase()"))
 
 
 def overdue(store: Store) -> bool:
@@ -35,3 +40,14 @@ def overdue(store: Store) -> bool:
 def let_go(store: Store) -> None:
     """Lets the engine merge again. Idempotent."""
     store.command("SYSTEM START MERGES")
+
+
+UNINDEXED = "active AND database = currentDatabase() AND table = 'payloads' AND secondary_indices_compressed_bytes = 0"
+"""Which of ``system.parts`` came in haste (Store.insert) and are not merged yet."""
+
+
+def index_left(store: Store) -> None:
+    """Has the engine index, in the background, the words of those parts that came in haste and that it does not merge: a few large ones may
+    lie side by side for long."""
+    for (day,) in store.query(f"SELECT DISTINCT partition_id FROM system.parts WHERE {UNINDEXED}").result_rows:
+        store.command(f"ALTER TABLE payloads MATERIALIZE INDEX words IN PARTITION ID '{day}'")

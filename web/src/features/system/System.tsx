@@ -205,6 +205,14 @@ function Storage({ of, log }: { of: Health; log: Stats | null }) {
         <dd data-hint="What programs recorded by Clew wrote, and the store has not taken in yet.">
           {of.spool_files ? `${plural(of.spool_files, "file")}, ${bytes(of.spool_bytes)}` : "empty"}
         </dd>
+        {of.unindexed > 0 && (
+          <>
+            <dt>Not indexed yet</dt>
+            <dd data-hint="They came in under full load. Searches find their words by reading them, which takes longer, until the engine has merged them.">
+              {plural(of.unindexed, "text")}
+            </dd>
+          </>
+        )}
         <dt>Engine</dt>
         <dd>{line(of.engine)}</dd>
         <dt>Version</dt>
