@@ -108,7 +108,7 @@ class _Multiply:
                     f"SELECT name FROM system.columns WHERE database = currentDatabase() AND table = '{table}'"
                 ).result_rows
             ]
-            for table in ("span_records", "payloads", "settled")
+            for table in ("span_records", "payloads", "settled", "failures")
         }
         for table in self._columns:
             store.command(f"RENAME TABLE {table} TO original_{table}")
@@ -148,6 +148,8 @@ class _Multiply:
         self._insert(
             "settled", {"trace_id": trace_id, "span_id": new["span_id"], "day": day}, f"original_settled AS p FINAL INNER JOIN {began}"
         )
+        dated = {name: new[name] for name in ("trace_id", "span_id", "start_ns")} | {"day": day}
+        self._insert("failures", dated, "original_failures FINAL")
         self._store.command(
             f"INSERT INTO traces SELECT {trace_id} AS id, min({start}), max({start}), {day} AS day FROM original_span_records GROUP BY id, day"
             " SETTINGS max_partitions_per_insert_block = 0"

@@ -73,7 +73,7 @@ def test_a_list_says_what_is_new_and_what_is_left_out() -> None:
     assert "looked at" not in text
     cut = listed(error(), more=True, since_ns=0, looked_at=100_000)
     assert "there are more" in cut
-    assert "The newest 100,000 failed spans were looked at" in cut
+    assert "The newest 100,000 failures were looked at" in cut
 
 
 def test_recorded_text_cannot_steer_the_terminal() -> None:

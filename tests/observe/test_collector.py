@@ -158,13 +158,14 @@ def test_what_comes_in_under_full_load_is_found_at_once_and_indexed_later(store:
     from clew.observe.ingest import collector as module
     from clew.observe.query.health import health
     from clew.observe.query.search import search
+    from clew.observe.store import merges
     from clew.wire.check import check_protobuf
     from clew.wire.otlp import TRACES
 
     monkeypatch.setattr(module, "BATCH_BYTES", 1)
     monkeypatch.setattr(module, "INDEX_S", 0.01)
-    let_go = module.merges.let_go
-    monkeypatch.setattr(module.merges, "let_go", lambda _: None)
+    let_go = merges.let_go
+    monkeypatch.setattr(merges, "let_go", lambda _: None)
     store.command("SYSTEM STOP MERGES")
     collector = module.Collector(store, log_bytes=1 << 30)
     for number in range(1, 5):

@@ -120,6 +120,29 @@ def test_a_failure_that_travelled_up_is_counted_where_it_began(store: Any, otlp:
     assert error.sample.span_id == otlp.span_id(3)
 
 
+def test_what_is_known_of_a_failure_follows_its_trace(store: Any, otlp: Any) -> None:
+    """It is kept as the settler finds it, and found again with each span that arrives, late or corrected."""
+
+    def began() -> list[tuple[str, str]]:
+        found = errors(store).errors
+        return [(error.sample.span_id, agent) for error in found for agent in error.agents or [""]]
+
+    call = failed(otlp, 2, "no answer in time", parent=1, at=1)
+    take(store, otlp, failed(otlp, 1, "TimeoutError: no answer in time", attributes={"clew.span.kind": "agent"}, name="planner", at=0))
+    assert began() == [(otlp.span_id(1), "planner")]
+    take(store, otlp, call)  # what it was about arrives an hour later
+    assert began() == [(otlp.span_id(2), "planner")]
+    take(store, otlp, call | {"name": "search", "startTimeUnixNano": str(otlp.START + 5 * otlp.SECOND)})  # corrected, with another start
+    assert began() == [(otlp.span_id(2), "planner")]
+    assert (errors(store).count, errors(store).errors[0].place) == (1, "search")
+    take(store, otlp, call | {"status": {"code": 1}})
+    assert began() == [(otlp.span_id(1), "planner")]
+    from clew.observe.store.deletion import delete
+
+    delete(store, [otlp.trace_id(1)])
+    assert (errors(store).errors, store.value("SELECT count() FROM failures FINAL WHERE held")) == ([], 0)
+
+
 def test_each_attempt_began_anew_and_what_says_something_else_is_a_failure_of_its_own(store: Any, otlp: Any) -> None:
     take(
         store,

@@ -62,6 +62,7 @@ def test_a_day_that_is_over_is_gone_from_every_table_and_later_ones_are_untouche
         parent = {"clew.span.kind": "agent", "gen_ai.agent.name": "planner", "gen_ai.usage.input_tokens": 5}
         take(store, "traces", otlp.traces(otlp.span(1, trace, 0, parent), otlp.span(2, trace, 1, content)), days_ago=days_ago)
         take(store, "traces", otlp.traces(otlp.span(2, trace, 1, content | {"again": trace})), days_ago=days_ago)
+        take(store, "traces", otlp.traces(otlp.span(3, trace, 1, status={"code": 2, "message": "no"})), days_ago=days_ago)
         take(store, "logs", otlp.logs(otlp.log(f"log {trace}")), days_ago=days_ago)
         take(store, "metrics", point(trace), days_ago=days_ago)
     store.insert_rows("processes", ["process", "ended_ns"], [("p", int((NOON - 31.6 * DAY) * 1e9)), ("q", int(NOON * 1e9))])
@@ -77,7 +78,7 @@ def test_a_day_that_is_over_is_gone_from_every_table_and_later_ones_are_untouche
     assert [day.bytes for day in would.dropped] == [day.bytes for day in done.dropped]
     assert min(day.bytes for day in done.dropped) > 0
     assert store.query("SELECT DISTINCT trace_id FROM spans ORDER BY 1").result_rows == [(otlp.trace_id(2),), (otlp.trace_id(3),)]
-    for table in ("traces", "settled", "conflicts", "payloads"):
+    for table in ("traces", "settled", "failures", "conflicts", "payloads"):
         assert store.value(f"SELECT uniqExact(trace_id) FROM {table}") == 2, table
     assert store.query("SELECT process FROM processes").result_rows == [("q",)]
     assert store.value("SELECT count() FROM logs") == store.value("SELECT count() FROM points") == 2

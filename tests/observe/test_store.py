@@ -47,6 +47,15 @@ def test_what_was_taken_in_is_there_after_reopening_and_migrating_again_changes_
     assert json.loads((tmp_path / "store.format").read_text())["schema"] == SCHEMA
 
 
+def test_tables_lie_side_by_side_which_takes_fewer_blocks_of_the_disk(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        kept = store.query(
+            "SELECT data_paths[1] FROM system.tables WHERE engine LIKE '%MergeTree' AND database = currentDatabase()"
+        ).result_rows
+    assert len({Path(path) for (path,) in kept}) > 5
+    assert len({Path(path).parent for (path,) in kept}) == 1
+
+
 def test_a_changed_view_is_replaced_when_the_store_is_opened(tmp_path: Path, otlp: Any) -> None:
     with Store.open(tmp_path) as store:
         store.command("CREATE OR REPLACE VIEW sessions AS SELECT 'of an older version' AS session_id")

@@ -33,6 +33,7 @@ FIGURES = (
     "SELECT * EXCEPT resource_types FROM logs ORDER BY trace_id, time_ns, body",
     "SELECT trace_id, span_id, replaced_hash FROM conflicts FINAL ORDER BY ALL",
     "SELECT trace_id, min(first_ns), max(last_ns) FROM traces GROUP BY trace_id ORDER BY trace_id",
+    "SELECT * EXCEPT settled_ns FROM failures FINAL WHERE held ORDER BY trace_id, span_id",
 )
 
 
@@ -51,8 +52,9 @@ def records(otlp: Any) -> list[tuple[str, int, bytes]]:
     }
     days = [otlp.START + number * DAY for number in (10, 11)]
     first = otlp.traces(otlp.span(1, 1, 0, agent), otlp.span(2, 1, 1, llm), otlp.span(1, 2), resource={"service.instance.id": "p1"})
+    failed = otlp.span(5, 1, 1, {"tool.name": "t"}, status={"code": 2, "message": "no 5"})
     second = otlp.traces(
-        otlp.span(3, 1, 1, {"tool.name": "t"}), otlp.span(1, 2, 0, {"corrected": True}), otlp.span(4, 2, 1, endTimeUnixNano="0")
+        failed, otlp.span(3, 1, 1, {"tool.name": "t"}), otlp.span(1, 2, 0, {"corrected": True}), otlp.span(4, 2, 1, endTimeUnixNano="0")
     )
     log = otlp.logs(otlp.log("hello", {"k": 1}, traceId=otlp.trace_id(1)), otlp.log("hello"), otlp.log("world"))
     return [
@@ -76,7 +78,9 @@ def expected(tmp_path_factory: pytest.TempPathFactory, otlp: Any) -> tuple[list[
         insert(store.client(), records(otlp))
         settle(store)
         refresh_prices(store)
-        return figures(store), list(store.query("SELECT trace_id, span_id, settled_ns, shadowed, agent FROM settled FINAL").result_rows)
+        return figures(store), list(
+            store.query("SELECT trace_id, span_id, settled_ns, shadowed, agent, day FROM settled FINAL").result_rows
+        )
 
 
 def write_earlier(data_dir: Path, earlier: int, made: list[tuple[str, int, bytes]], *, settled: list[Any], conflicts: list[Any]) -> None:
@@ -89,8 +93,11 @@ def write_earlier(data_dir: Path, earlier: int, made: list[tuple[str, int, bytes
     if earlier == 1:
         client.command("CREATE TABLE schema_files (name String, digest String) ENGINE = ReplacingMergeTree ORDER BY name")
     insert(client, made)
-    client.insert("settled", settled, column_names=["trace_id", "span_id", "settled_ns", "shadowed", "agent"])
-    client.insert("conflicts", conflicts, column_names=["trace_id", "span_id", "replaced_hash"])
+    dated = ["day"] if earlier >= 3 else []
+    columns = ["trace_id", "span_id", "settled_ns", "shadowed", "agent", *dated]
+    client.insert("settled", [row[: len(columns)] for row in settled], column_names=columns)
+    columns = ["trace_id", "span_id", "replaced_hash", *dated]
+    client.insert("conflicts", [(*row, settled[0][-1])[: len(columns)] for row in conflicts], column_names=columns)
     client.insert("processes", [("p1", made[-1][1])], column_names=["process", "ended_ns"])
     client.close()
     (data_dir / "store.format").write_text(json.dumps({"schema": earlier, "written_by": "0.1.0"}))
@@ -101,6 +108,7 @@ def test_a_store_of_each_earlier_schema_shows_the_same_figures_after_the_upgrade
     earlier: int, tmp_path: Path, otlp: Any, expected: tuple[list[Any], list[Any]]
 ) -> None:
     write_earlier(tmp_path, earlier, records(otlp), settled=expected[1], conflicts=expected[0][4])
+    assert len(expected[0][-1]) == 1, "a failure is compared"
     there = (SCHEMAS / f"{earlier}.sql").read_text()
     for step in range(earlier + 1, SCHEMA + 1):  # broken off in the middle of each step
         broken_off = pytest.MonkeyPatch()

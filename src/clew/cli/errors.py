@@ -84,7 +84,7 @@ def write(page: Page, found: Errors) -> None:
     if found.more:
         page.note(f"{len(found.errors):,} errors are shown; there are more: --limit N shows them, a narrower filter finds them.")
     if found.since_ns is not None:
-        page.note(f"The newest {found.looked_at:,} failed spans were looked at, back to {figures.moment(found.since_ns)}.")
+        page.note(f"The newest {found.looked_at:,} failures were looked at, back to {figures.moment(found.since_ns)}.")
     page.note(f"clew errors --show {found.errors[0].fingerprint[:_DIGITS]} says more of one.")
 
 

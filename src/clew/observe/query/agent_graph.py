@@ -9,6 +9,7 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 
 from clew.observe.query import runs
 from clew.observe.query.traces import resolve
+from clew.observe.store.normalise import DURATION
 from clew.observe.store.store import Store
 
 MOST_SPANS = 100_000
@@ -143,9 +144,11 @@ class _ModelCall(NamedTuple):
 
 _SPANS = """SELECT trace_id, span_id, parent_span_id, toString(kind), multiIf(agent != '', toString(agent), kind = 'agent', toString(name), ''),
     status = 'error', coalesce({targets}, ''), arrayZip(link_trace_ids, link_span_ids), if(tool != '', toString(tool), toString(name)),
-    start_ns, if(end_ns > 0, toInt64(greatest(end_ns, start_ns) - start_ns), NULL)
+    start_ns, {duration}
 FROM span_records FINAL WHERE trace_id IN {{ids:Array(String)}} AND start_ns BETWEEN {{first:UInt64}} AND {{last:UInt64}}
-ORDER BY start_ns, span_id LIMIT {{most:UInt64}}""".format(targets=", ".join(f"nullIf(attributes['{key}'], '')" for key in TARGET_KEYS))
+ORDER BY start_ns, span_id LIMIT {{most:UInt64}}""".format(
+    targets=", ".join(f"nullIf(attributes['{key}'], '')" for key in TARGET_KEYS), duration=DURATION
+)
 _CALLS = """SELECT trace_id, span_id, model, cost_usd, input_tokens, output_tokens, cost_source
 FROM model_calls WHERE trace_id IN {ids:Array(String)}"""
 

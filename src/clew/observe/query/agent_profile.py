@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from clew.observe.query import agent_graph, runs
 from clew.observe.query.runs import Run
-from clew.observe.query.search import DURATION
+from clew.observe.store.normalise import DURATION
 from clew.observe.store.store import Store
 
 MOST_OPERATIONS = 200

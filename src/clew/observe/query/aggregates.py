@@ -15,8 +15,9 @@ from clew.observe.query.filter_sql import Condition
 from clew.observe.query.filter_values import duration_ns
 from clew.observe.query.rolled import HOUR_NS, PARTS, Part, Rolled, rolled
 from clew.observe.query.rolled import figures as figures_of
-from clew.observe.query.search import DURATION, FIELDS, condition_of
+from clew.observe.query.search import FIELDS, condition_of
 from clew.observe.query.window import FOREVER, SPANS_WITHIN, TRACES_WITHIN, Window, window
+from clew.observe.store.normalise import DURATION
 from clew.observe.store.rollups import LABELS, MINUTE_NS, Range, any_of
 from clew.observe.store.store import Store
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -117,6 +117,18 @@ class Not:
 
 
 Node = And | Or | Not | Term | Text
+
+
+def leaves(node: Node) -> Iterator[Node]:
+    """What a filter is made of: its terms and texts."""
+    match node:
+        case And(nodes) | Or(nodes):
+            for inner in nodes:
+                yield from leaves(inner)
+        case Not(inner):
+            yield from leaves(inner)
+        case _:
+            yield node
 
 
 def all_of(nodes: Iterable[Node]) -> Node:

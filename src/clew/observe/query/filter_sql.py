@@ -79,15 +79,17 @@ def compile(
     text: TextSearch,
     attribute: AttributeLookup,
     key: str = "trace_id, span_id",
+    prefix: str = "p",
 ) -> Condition:
     """The condition that a filter stands for; NULL (unknown) fails every test, and so passes a negated one.
 
     :param fields: by name
     :param key: the columns that tell one row from the others, and are in the tables of ``fields`` too
     :param now: what relative times count from; with a zone
+    :param prefix: of the parameters' names, where two conditions stand in one statement
     :raises FilterError: a field, a value or a comparison that does not exist; points at the character
     """
-    compiler = _Compiler(fields, now, text, attribute, key)
+    compiler = _Compiler(fields, now, text, attribute, key, prefix)
     sql = compiler.node(node)
     return Condition(sql, compiler.parameters)
 
@@ -99,6 +101,7 @@ class _Compiler:
     text: TextSearch
     attribute: AttributeLookup
     key: str
+    prefix: str
     parameters: dict[str, Any] = field(default_factory=dict)
 
     def node(self, node: Node) -> str:
@@ -130,7 +133,7 @@ class _Compiler:
                 return condition
 
     def _bind(self, type_: str, value: Any) -> str:
-        name = f"p{len(self.parameters)}"
+        name = f"{self.prefix}{len(self.parameters)}"
         self.parameters[name] = value
         return f"{{{name}:{type_}}}"
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from clew.model.kinds import KINDS
 from clew.observe.query import cursor
-from clew.observe.query.errors.fingerprint import FINGERPRINT
 from clew.observe.query.filter import And, Equals, Node, Not, Or, Term, parse
 from clew.observe.query.filter_sql import AttributeKind, AttributeOperator, Bind, Condition, Field, compile, times_of
 from clew.observe.query.run_calls import CALL_COLUMNS, MOST_SPANS, OF_SETTLED, Calls, calls_of
 from clew.observe.query.search import attribute, seen, words
+from clew.observe.store.fingerprint import FINGERPRINT
 from clew.observe.store.schema import select_runs
 from clew.observe.store.store import Store
 

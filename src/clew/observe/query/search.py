@@ -12,10 +12,10 @@ from clew.cost.tariff import Tariff, cost
 from clew.model.kinds import KINDS
 from clew.model.usage import Usage
 from clew.observe.query import cursor
-from clew.observe.query.errors.fingerprint import FINGERPRINT
-from clew.observe.query.filter import And, Node, Not, Or, Term, Text, all_of, parse
+from clew.observe.query.filter import And, Node, Term, Text, all_of, leaves, parse
 from clew.observe.query.filter_sql import AttributeKind, AttributeOperator, Bind, Condition, Field, TextSearch, compile, no_text
-from clew.observe.store.normalise import NEWEST_FIRST
+from clew.observe.store.fingerprint import FINGERPRINT
+from clew.observe.store.normalise import DURATION, NEWEST_FIRST, NUMBER
 from clew.observe.store.prices import Named, tariffs
 from clew.observe.store.pricing import MAY_COST
 from clew.observe.store.settle import RANK
@@ -25,7 +25,6 @@ _MODEL = "if(response_model != '', response_model, request_model)"
 _IS_MODEL = "((response_model = {value} AND response_model != '') OR (response_model = '' AND request_model = {value}))"
 _AGENT = "multiIf(span_records.agent != '', span_records.agent, span_records.kind = 'agent', span_records.name, '')"
 _STATE = "multiIf(end_ns > 0, 'ended', process IN (SELECT process FROM processes), 'lost', 'running')"
-DURATION = "if(end_ns > 0, toInt64(greatest(end_ns, start_ns) - start_ns), NULL)"
 
 FIELDS: dict[str, Field] = {
     field.name: field
@@ -159,9 +158,9 @@ def _among_judged(store: Store, node: Node, where: str, page: Mapping[str, Any])
 
     What spans have from above stands in ``settled``, of which all would be read; of a few spans it is found at once.
     """
-    leaves = [*_leaves(node)]
-    far = [leaf for leaf in leaves if isinstance(leaf, Text) or ((field := _field(leaf)) is not None and field.table and not field.own)]
-    if far or not any(map(_is_inherited, leaves)):
+    asked = [*leaves(node)]
+    far = [leaf for leaf in asked if isinstance(leaf, Text) or ((field := _field(leaf)) is not None and field.table and not field.own)]
+    if far or not any(map(_is_inherited, asked)):
         return
     now = datetime.now(UTC)
     nodes = node.nodes if isinstance(node, And) else (node,)
@@ -182,17 +181,6 @@ def _among_judged(store: Store, node: Node, where: str, page: Mapping[str, Any])
             return
 
 
-def _leaves(node: Node) -> Iterator[Node]:
-    match node:
-        case And(nodes) | Or(nodes):
-            for inner in nodes:
-                yield from _leaves(inner)
-        case Not(inner):
-            yield from _leaves(inner)
-        case _:
-            yield node
-
-
 def _field(leaf: Node) -> Field | None:
     return FIELDS.get(leaf.name) if isinstance(leaf, Term) and not leaf.attribute else None
 
@@ -203,13 +191,11 @@ def _is_inherited(leaf: Node) -> bool:
 
 
 def _asks_above(node: Node) -> bool:
-    return any(map(_is_inherited, _leaves(node)))
+    return any(map(_is_inherited, leaves(node)))
 
 
 _JUDGED_FIRST = (5000, 40_000)
 """Newest spans that are looked at first where agents above them are asked for: fifty times a page, then more."""
-NUMBER = "cityHash64(trace_id, span_id)"
-"""Of a span: to look it up among many takes a third of what its two texts take."""
 _JUDGED = (
     "(SELECT trace_id, span_id, argMax(agent, settled_ns) AS agent FROM settled "
     f"WHERE day >= {{judged_day:Date}} AND {NUMBER} IN {{judged:Array(UInt64)}} GROUP BY trace_id, span_id)"

@@ -12,6 +12,7 @@ from clew.observe.query.run_calls import Calls
 from clew.observe.query.runs import Run, places, with_calls, without_calls
 from clew.observe.query.search import COSTS
 from clew.observe.query.traces import resolve, resolve_span
+from clew.observe.store.normalise import DURATION
 from clew.observe.store.pricing import COST_SOURCE, COST_USD, MAY_COST, charged, computed_cost, usd_per_million
 from clew.observe.store.store import Store
 
@@ -144,7 +145,7 @@ FROM (
         {computed_cost()} AS computed_cost_usd
     FROM (
         SELECT span_id, parent_span_id, toString(kind) AS kind, name, toString(status) AS status, {_STATE} AS state, status_message, start_ns,
-            if(end_ns > 0, toInt64(greatest(end_ns, start_ns) - start_ns), NULL) AS duration_ns, toString(agent) AS own_agent,
+            {DURATION} AS duration_ns, toString(agent) AS own_agent,
             if(response_model != '', response_model, request_model) AS model, tool, length(event_times) AS events,
             length(mapKeys(contents)) AS contents, {MAY_COST} AS may_cost, {", ".join(COSTS)}
         FROM span_records FINAL WHERE trace_id = {{trace:String}} AND start_ns BETWEEN {{first:UInt64}} AND {{last:UInt64}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from uuid import uuid4
 
 from clew import settings
 from clew.errors import MissingExtra, SettingError, StoreUnavailable
@@ -69,6 +71,9 @@ class Engine(Protocol):
 
     def write_format(self, format: Format) -> None: ...
 
+    def placed(self, statement: str) -> str:
+        """A statement that makes a table, which says where its files lie."""
+
     def insert(
         self, client: Client, table: str, signal: Signal, encoding: Encoding, parts: Sequence[bytes], settings: Mapping[str, Any]
     ) -> None:
@@ -102,6 +107,11 @@ class _Passed:
         yield self._path
         if self._file.tell() > PASSED_BYTES:
             self._file.truncate(PASSED_BYTES)
+
+
+_MADE = re.compile(r"^CREATE TABLE IF NOT EXISTS \w+ ", re.MULTILINE)
+_FOLDER = "c1e"
+"""Three hexadecimal digits."""
 
 
 class Embedded:
@@ -145,6 +155,10 @@ class Embedded:
             client.close()
             raise
         return client
+
+    def placed(self, statement: str) -> str:
+        """All in one folder, which the id of a table begins with: left to itself the engine makes one more for each of them, a block of the disk."""
+        return _MADE.sub(lambda made: f"{made[0]}UUID '{_FOLDER}{str(uuid4())[len(_FOLDER) :]}' ", statement)
 
     def insert(
         self, client: Client, table: str, signal: Signal, encoding: Encoding, parts: Sequence[bytes], settings: Mapping[str, Any]
@@ -235,6 +249,9 @@ class Remote:
 
     def read_only(self, limits: Mapping[str, Any]) -> Client:
         return self._client(self._database, {**limits, "readonly": 1})
+
+    def placed(self, statement: str) -> str:
+        return statement
 
     def insert(
         self, client: Client, table: str, signal: Signal, encoding: Encoding, parts: Sequence[bytes], settings: Mapping[str, Any]

@@ -12,7 +12,7 @@ from typing import Final
 from clew.errors import StoreNewer, StoreUnavailable
 from clew.wire.whole import write_whole
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 """Version of the tables. A directory with a higher one is refused; a lower one is upgraded (upgrade.py)."""
 
 NAME: Final = "store.format"

@@ -26,7 +26,7 @@ DAY_S: Final = 86_400
 Kind = Literal["traces", "logs", "metrics", "totals"]
 
 DAILY: Final[dict[Kind, tuple[str, ...]]] = {
-    "traces": ("span_records", "payloads", "traces", "settled", "conflicts", "processes", "sketches"),
+    "traces": ("span_records", "payloads", "traces", "settled", "failures", "conflicts", "processes", "sketches"),
     "logs": ("log_records",),
     "metrics": ("point_records",),
     "totals": ("counted_totals",),

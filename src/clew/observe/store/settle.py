@@ -1,4 +1,5 @@
-"""What only the whole trace tells: which usage is leaf usage, which agent a call belongs to, which spans arrived twice and differently.
+"""What only the whole trace tells: which usage is leaf usage, which agent a call belongs to, where a failure began, which spans arrived twice
+and differently.
 
 *Leaf rule.* A model call is every span of kind llm without an llm descendant, with usage or not, and any other span with usage none of
 whose descendants has usage. The rest of the spans with usage only repeat what their descendants spent: they are *shadowed*.
@@ -13,7 +14,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clew.observe.store import rollups, totals
+from clew.observe.store import failures, rollups, totals
 from clew.observe.store.normalise import DAY, SPAN_COLUMNS
 from clew.observe.store.pricing import REFUSED
 
@@ -205,6 +206,8 @@ class _Chunk(NamedTuple):
                 self._retire()
                 columns = self._columns(spans)
         self._note(spans, columns)
+        if columns["failed"].any() or self.store.value(f"SELECT count() FROM failures WHERE {self.where}"):
+            failures.note(self.store, spans, self.where, self.settled, self.use)
         return len(columns["id"])
 
     def _note_conflicts(self) -> None:
@@ -219,7 +222,7 @@ class _Chunk(NamedTuple):
             "SELECT sipHash64(trace_id, span_id) AS id, sipHash64(trace_id, parent_span_id) AS parent, "
             f"kind = 'llm' AND NOT {REFUSED} AS llm, (isNotNull(input_tokens) OR isNotNull(output_tokens)) AND NOT {REFUSED} AS usage, "
             "agent != '' OR kind = 'agent' AS named, "
-            f"agent = '' AND kind != 'agent' AS orphan FROM {spans} WHERE NOT retired AND {self.where}{self.use}"
+            f"agent = '' AND kind != 'agent' AS orphan, status = 'error' AS failed FROM {spans} WHERE NOT retired AND {self.where}{self.use}"
         )
 
     def _retire(self) -> None:

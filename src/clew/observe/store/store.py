@@ -346,7 +346,7 @@ class Store:
         changed = [file for file in files if self._made.get(file.name) != file.digest]
         for file in changed:
             for statement in file.statements:
-                self.client().command(statement)
+                self.client().command(self.engine.placed(statement))
         self._made = {**self._made, **{file.name: file.digest for file in changed}}
 
     def has(self, word: str) -> bool:

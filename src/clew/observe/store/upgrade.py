@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from clew.observe.store import failures
 from clew.observe.store.normalise import DAY, SPAN_COLUMNS, VALUE_TYPE_SQL
 
 if TYPE_CHECKING:
@@ -103,5 +104,30 @@ def _date_everything(client: Client) -> None:
     _take_over(client, "log_records", "_2", "*", "FINAL")
 
 
-UPGRADES: dict[int, Upgrade] = {2: (_set_spans_aside, _order_spans_by_time), 3: (_set_undated_aside, _date_everything)}
+AT_ONCE = 200_000
+"""Failed spans that are followed at once to where they began."""
+
+
+def _nothing(client: Client) -> None:
+    """All there was fits."""
+
+
+def _note_failures(client: Client) -> None:
+    """Failures are kept where they began, as the settler finds them."""
+    client.command("TRUNCATE TABLE failures")
+    failed = client.query("SELECT count() FROM span_records WHERE status = 'error'").result_rows[0][0]
+    some = -(-failed // AT_ONCE)
+    for part in range(some):
+        of_part = f"cityHash64(trace_id) % {some} = {part}"
+        client.command(
+            failures.insert(0, failures.beginnings("span_records FINAL", of_part, of_part))
+            + " SETTINGS max_partitions_per_insert_block = 0"
+        )
+
+
+UPGRADES: dict[int, Upgrade] = {
+    2: (_set_spans_aside, _order_spans_by_time),
+    3: (_set_undated_aside, _date_everything),
+    4: (_nothing, _note_failures),
+}
 """By the schema they lead to."""

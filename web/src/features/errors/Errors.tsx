@@ -78,7 +78,7 @@ export default function Errors() {
       </div>
       {groups?.since_ns !== null && groups?.since_ns !== undefined && (
         <CutNote>
-          The newest {count(groups.looked_at)} failed spans were looked at, back to {exact(groups.since_ns).slice(0, 16)}; a time range or a
+          The newest {count(groups.looked_at)} failures were looked at, back to {exact(groups.since_ns).slice(0, 16)}; a time range or a
           filter on start reaches older ones.
         </CutNote>
       )}

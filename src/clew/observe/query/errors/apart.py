@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from datetime import date
+from typing import Any, Literal, NamedTuple, get_args
 
 from clew.model.dialects import COLUMNS
-from clew.observe.query.errors.fingerprint import PLACE
 from clew.observe.query.errors.groups import Question, failures
-from clew.observe.query.search import DURATION
-from clew.observe.query.window import SPANS_WITHIN, TRACES_WITHIN
-from clew.observe.store.normalise import NEWEST_FIRST, literal
+from clew.observe.query.window import SPANS_WITHIN
+from clew.observe.store.fingerprint import PLACE
+from clew.observe.store.normalise import DAY, DURATION, NEWEST_FIRST, NUMBER, SECOND, literal
 from clew.observe.store.store import Store
 
 Against = Literal["place", "kind", "all"]
@@ -96,45 +96,65 @@ _RESTS: dict[Against, str] = {
 def apart(store: Store, question: Question, row: dict[str, Any]) -> Apart:
     """:param row: the group, as groups() gives it"""
     given = {**question.parameters, "fingerprint": row["fingerprint"], "kind": row["of_kind"], "place": row["place"]}
-    failed = store.query(
-        f"SELECT trace_id, span_id FROM ({failures(question)}) WHERE fingerprint = {{fingerprint:String}} AND is_inside "
-        f"ORDER BY began DESC, span_id, trace_id LIMIT {FAILURES}",
-        given,
-    ).result_rows
-    if len(failed) < FEWEST:
-        return Apart("place", len(failed), 0, [], [])
-    given |= {"traces": sorted({trace for trace, _ in failed}), "spans": sorted({span for _, span in failed})}
+    failed = (
+        f"SELECT trace_id, span_id, began AS start_ns, day FROM ({failures(question)}) WHERE fingerprint = {{fingerprint:String}} AND is_inside "
+        f"ORDER BY began DESC, span_id, trace_id LIMIT {FAILURES}"
+    )
+    ours = _Found.of(store, failed, given)
+    if len(ours.numbers) < FEWEST:
+        return Apart("place", len(ours.numbers), 0, [], [])
+    given |= {"ours": ours.numbers}
     for against in get_args(Against):
-        spans = _spans(question, _RESTS[against])
-        [(here, rest, *medians)] = store.query(f"SELECT countIf(here), countIf(NOT here), {_medians()} FROM ({spans})", given).result_rows
-        if rest >= 10 * FEWEST:
+        newest = (
+            f"SELECT trace_id, span_id, start_ns, {DAY} AS day FROM span_records WHERE {SPANS_WITHIN} AND NOT retired "
+            f"AND NOT {NUMBER} IN {{ours:Array(UInt64)}} AND {_RESTS[against]} AND {question.condition} ORDER BY {NEWEST_FIRST} LIMIT {REST}"
+        )
+        rest = _Found.of(store, newest, given)
+        if len(rest.numbers) >= 10 * FEWEST:
             break
-    if not rest:
+    both = {
+        "looked_at": ours.numbers + rest.numbers,
+        "seconds": sorted({*ours.seconds, *rest.seconds}),
+        "first_day": min(ours.first_day, rest.first_day) if rest.numbers else ours.first_day,
+    }
+    given |= both
+    [(here, others, *medians)] = store.query(f"SELECT countIf(here), countIf(NOT here), {_medians()} FROM ({_SPANS})", given).result_rows
+    if not others:
         return Apart(against, here, 0, [], [])
-    return Apart(against, here, rest, _values(store, spans, given, here, rest), _numbers(medians))
+    return Apart(against, here, others, _values(store, given, here, others), _numbers(medians))
 
 
-def _spans(question: Question, rest: str) -> str:
-    """The failures, and the newest of the rest. Aliases are no columns' names: the filter's condition is read beside them."""
-    read = ", ".join(
-        [
-            "trace_id, span_id, start_ns, attributes AS of_attributes, resource AS of_resource",
-            "multiIf(agent != '', toString(agent), kind = 'agent', toString(name), '') AS own_agent",
-            "toString(name) AS of_name",
-            *(f"{sql} AS of_{name}" for name, sql in {**_FIELDS, **_NUMBERS}.items()),
-        ]
-    )
-    ours = "trace_id IN {traces:Array(String)} AND span_id IN {spans:Array(String)}"
-    here = f"SELECT true AS here, {read} FROM (SELECT * FROM span_records FINAL WHERE {SPANS_WITHIN} AND {ours}) AS span_records"
-    others = (
-        f"SELECT false AS here, {read} FROM (SELECT * FROM span_records FINAL WHERE {SPANS_WITHIN} AND NOT ({ours})) AS span_records "
-        f"WHERE {rest} AND {question.condition} ORDER BY {NEWEST_FIRST} LIMIT {REST}"
-    )
-    above = f"SELECT trace_id, span_id, toString(agent) AS above FROM settled FINAL WHERE agent != '' AND {TRACES_WITHIN}"
-    return (
-        f"SELECT s.*, if(s.own_agent != '', s.own_agent, a.above) AS of_agent FROM ({here} UNION ALL SELECT * FROM ({others})) AS s "
-        f"LEFT ANY JOIN ({above}) AS a USING (trace_id, span_id)"
-    )
+class _Found(NamedTuple):
+    """Spans, so that all about them is read where they are and nowhere else."""
+
+    numbers: list[int]
+    seconds: list[int]
+    """In which they start: what span_records are ordered by."""
+    first_day: date
+
+    @classmethod
+    def of(cls, store: Store, spans: str, given: dict[str, Any]) -> _Found:
+        """:param spans: SELECT of trace_id, span_id, start_ns and day"""
+        return cls(
+            *store.query(f"SELECT groupUniqArray({NUMBER}), groupUniqArray({SECOND}), min(day) FROM ({spans})", given).result_rows[0]
+        )
+
+
+_READ = ", ".join(
+    [
+        "trace_id, span_id, attributes AS of_attributes, resource AS of_resource",
+        "multiIf(agent != '', toString(agent), kind = 'agent', toString(name), '') AS own_agent",
+        "toString(name) AS of_name",
+        *(f"{sql} AS of_{name}" for name, sql in {**_FIELDS, **_NUMBERS}.items()),
+    ]
+)
+_LOOKED_AT = f"{NUMBER} IN {{looked_at:Array(UInt64)}}"
+_SPANS = f"""SELECT s.*, if(s.own_agent != '', s.own_agent, a.above) AS of_agent
+FROM (SELECT {NUMBER} IN {{ours:Array(UInt64)}} AS here, {_READ} FROM span_records FINAL WHERE {SECOND} IN {{seconds:Array(UInt64)}} AND {_LOOKED_AT}) AS s
+LEFT ANY JOIN (
+    SELECT trace_id, span_id, argMax(toString(agent), settled_ns) AS above FROM settled WHERE day >= {{first_day:Date}} AND {_LOOKED_AT}
+    GROUP BY trace_id, span_id
+) AS a USING (trace_id, span_id)"""
 
 
 def _medians() -> str:
@@ -145,7 +165,7 @@ def _medians() -> str:
     )
 
 
-def _values(store: Store, spans: str, given: dict[str, Any], here: int, rest: int) -> list[Value]:
+def _values(store: Store, given: dict[str, Any], here: int, rest: int) -> list[Value]:
     fields = ", ".join(f"('{name}', of_{name})" for name in ("agent", *_FIELDS)) + ", ('name', if({place:String} = '', of_name, ''))"
     pairs = (
         f"arrayConcat([{fields}], "
@@ -155,7 +175,7 @@ def _values(store: Store, spans: str, given: dict[str, Any], here: int, rest: in
     wanted = f"p.2 != '' AND length(p.2) <= {LONGEST_VALUE} AND p.1 NOT IN ({', '.join(map(literal, _NOT_APART))})"
     rows = store.query(
         f"SELECT pair.1, pair.2, countIf(here) AS ours, countIf(NOT here) AS others "
-        f"FROM (SELECT here, arrayJoin(arrayFilter(p -> {wanted}, {pairs})) AS pair FROM ({spans})) "
+        f"FROM (SELECT here, arrayJoin(arrayFilter(p -> {wanted}, {pairs})) AS pair FROM ({_SPANS})) "
         f"GROUP BY pair HAVING ours >= {FEWEST} AND ours / {{here:UInt64}} - others / {{rest:UInt64}} >= {DIFFERENCE} "
         f"ORDER BY ours / {{here:UInt64}} - others / {{rest:UInt64}} DESC, pair LIMIT {SHOWN}",
         {**given, "here": here, "rest": rest},

@@ -8,7 +8,7 @@ from typing import Any
 from clew.errors import AmbiguousId, NotFound
 from clew.observe.query import cursor
 from clew.observe.query.errors.apart import Apart, apart
-from clew.observe.query.errors.groups import LONGEST_SAMPLE, Error, Question, error_of, failures, groups
+from clew.observe.query.errors.groups import Error, Question, error_of, failures, groups
 from clew.observe.store.store import Store
 
 LONGEST_STACK = 20_000
@@ -31,7 +31,7 @@ class Failure:
     service: str
     user_id: str
     message: str
-    """As it was sent, cut after LONGEST_SAMPLE characters."""
+    """As it was sent, cut after 2,000 characters."""
     start_ns: int
     duration_ns: int | None
 
@@ -94,7 +94,7 @@ def detail(store: Store, fingerprint: str, text: str = "", *, limit: int = 50, b
         given["at_ns"], given["at_span"], given["at_trace"] = cursor.read(after, tuple[int, str, str])
         where += f" AND {_AFTER}"
     rows = store.query(
-        f"SELECT trace_id, span_id, of_kind, label, of_agent, of_model, of_tool, of_service, of_user, substringUTF8(said, 1, {LONGEST_SAMPLE}), began, lasted "
+        f"SELECT trace_id, span_id, of_kind, label, of_agent, of_model, of_tool, of_service, of_user, said, began, lasted "
         f"FROM ({failures(question)}) WHERE {where} ORDER BY began DESC, span_id, trace_id LIMIT {{ask:UInt64}}",
         given,
     ).result_rows

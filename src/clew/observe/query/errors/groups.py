@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
 
-from clew.observe.query.errors.beginnings import beginnings
-from clew.observe.query.errors.fingerprint import fingerprint
-from clew.observe.query.filter import parse, render
-from clew.observe.query.filter_sql import times_of
+from clew.observe.query.filter import Node, Term, leaves, parse, render
+from clew.observe.query.filter_sql import Condition, compile, no_text, times_of
 from clew.observe.query.run_summary import bucket_of
-from clew.observe.query.search import condition_of
-from clew.observe.query.window import FOREVER, Window, timeless, window
-from clew.observe.store.normalise import NEWEST_FIRST
+from clew.observe.query.search import FIELDS, attribute, condition_of
+from clew.observe.query.window import Window, timeless, window
+from clew.observe.store.normalise import NEWEST_FIRST, NUMBER
 from clew.observe.store.store import Store
 
 State = Literal["new", "ongoing", "regressed", "gone"]
 Order = Literal["count", "runs", "last", "first", "state"]
 ORDERS: tuple[Order, ...] = get_args(Order)
 
-LOOKED_AT = 100_000
-"""Most failed spans that are looked at, the newest: their messages are read and taken apart."""
+LOOKED_AT = 250_000
+"""Most failures that are looked at, the newest."""
 FOR_HISTORY = 25_000
 """How many are looked at when those of the question and of the period before are fewer: the others only tell what is new from what came back."""
 DAY_NS = 86_400_000_000_000
-PATIENCE_NS = DAY_NS
-"""How much later than a span another may have started right below it, for a failure to be followed there."""
 AFFECTED = 20
 """Most names of agents, models and so on of one group."""
-LONGEST_SAMPLE = 2_000
-"""Characters of the message that is shown for all."""
 BARS = 120
 """Most buckets of time."""
 
@@ -44,7 +38,7 @@ class Sample:
     span_id: str
     name: str
     message: str
-    """As it was sent, cut after LONGEST_SAMPLE characters."""
+    """As it was sent, cut after 2,000 characters."""
     start_ns: int
 
 
@@ -114,7 +108,7 @@ class Errors:
     before: Period
     """As long, right before."""
     looked_at: int
-    """Failed spans that were looked at, those outside the time of the question too."""
+    """Failures that were looked at, those outside the time of the question too."""
     since_ns: int | None
     """Failures before this were not looked at; None: all were."""
 
@@ -140,26 +134,27 @@ class Question(NamedTuple):
         node = parse(text)
         condition_of(store, render(times_of(node)), now=now)  # says what is no time
         within = window(node, now)
-        condition = condition_of(store, render(timeless(node)), now=now)
+        said = timeless(node)
+        condition = condition_of(store, render(said), now=now)
+        select = _select(said, condition, now)
         last_ns = min(within.last_ns, max(now_ns, within.first_ns))
         length = last_ns - within.first_ns if within.first_ns else DAY_NS
         period = Period(last_ns - length, last_ns)
         before = Period(max(period.first_ns - length - 1, 0), period.first_ns - 1)
-        ceiling = min(within.last_ns, FOREVER - PATIENCE_NS) + PATIENCE_NS
-        reach = _reach(store, within, ceiling, before.first_ns)
+        reach = _reach(store, within, before.first_ns)
         first, last = (within.first_ns, last_ns) if within.first_ns else (reach.first_ns, reach.last_ns)
         shown = Bars.of(first, max(first, last), bars)
         parameters = {
             **condition.parameters,
+            **select.parameters,
             **within.parameters,
             "floor": reach.since_ns or 0,
-            "ceiling": ceiling,
             "period_first": period.first_ns,
             "period_last": period.last_ns,
             "before_first": before.first_ns,
             "bucket": shown.bucket_ns,
         }
-        return cls(beginnings(condition), condition.sql, parameters, period, before, shown, reach.looked_at, reach.since_ns)
+        return cls(select.sql, condition.sql, parameters, period, before, shown, reach.looked_at, reach.since_ns)
 
 
 class Bars(NamedTuple):
@@ -184,20 +179,54 @@ class Bars(NamedTuple):
 class _Reach(NamedTuple):
     looked_at: int
     first_ns: int
-    """Start of the earliest failed span in the time of the question."""
+    """Start of the earliest failure in the time of the question."""
     last_ns: int
     since_ns: int | None
 
 
-def _reach(store: Store, within: Window, ceiling: int, before_ns: int) -> _Reach:
-    """How far back the failed spans go that are looked at.
+_KEPT: Final = {
+    "kind": "of_kind",
+    "name": "label",
+    "service": "of_service",
+    "agent": "of_agent",
+    "model": "of_model",
+    "tool": "of_tool",
+    "user": "of_user",
+    "error": "of_error",
+    "fingerprint": "fingerprint",
+    "run": "trace_id",
+    "span": "span_id",
+    "duration": "lasted",
+}
+"""The column of ``failures`` for each field of a span that is kept there too."""
+_FIELDS: Final = {name: replace(FIELDS[name], column_sql=column, table="", own="", equals="") for name, column in _KEPT.items()}
+
+
+def _select(node: Node, whole: Condition, now: datetime) -> Condition:
+    """SELECT of the failures that began in spans that match, from ``floor`` to the end of the window.
+
+    :param whole: what ``node`` says, over span_records
+    """
+    within = "start_ns BETWEEN {floor:UInt64} AND {window_last:UInt64}"
+    failed = f"SELECT * EXCEPT start_ns, start_ns AS began FROM failures FINAL WHERE held AND {within}"
+    if all(isinstance(leaf, Term) and not leaf.attribute and leaf.name in _FIELDS for leaf in leaves(node)):
+        kept = compile(node, _FIELDS, now=now, text=no_text("a failure"), attribute=attribute, prefix="kept")
+        return Condition(f"{failed} AND {kept.sql}", kept.parameters)
+    matching = (
+        f"SELECT {NUMBER} FROM (SELECT * FROM span_records FINAL WHERE status = 'error' AND {within}) AS span_records WHERE {whole.sql}"
+    )
+    return Condition(f"{failed} AND {NUMBER} IN ({matching})", {})
+
+
+def _reach(store: Store, within: Window, before_ns: int) -> _Reach:
+    """How far back the failures go that are looked at.
 
     :param before_ns: start of the period before
     """
 
-    failed = "FROM span_records WHERE status = 'error' AND start_ns <= {ceiling:UInt64}"
+    failed = "FROM failures FINAL WHERE held AND start_ns <= {window_last:UInt64}"
     inside = "start_ns BETWEEN {window_first:UInt64} AND {window_last:UInt64}"
-    given = {"ceiling": ceiling, **within.parameters}
+    given: dict[str, Any] = dict(within.parameters)
     newest = f"SELECT start_ns {failed} ORDER BY {NEWEST_FIRST} LIMIT {FOR_HISTORY}"
     reached, start = store.query(f"SELECT count(), min(start_ns) FROM ({newest})", given).result_rows[0]
     given["floor"] = min(start, before_ns, within.first_ns) if reached >= FOR_HISTORY else 0
@@ -225,8 +254,8 @@ _FIGURES = f"""countIf(is_inside) AS count, countIf({_RECENT}) AS recent, countI
     uniqExactIf(trace_id, is_inside) AS runs, uniqExactIf(of_user, of_user != '' AND is_inside) AS users,
     {_names("of_agent")} AS agents, {_names("of_model")} AS models, {_names("of_tool")} AS tools, {_names("of_service")} AS services,
     min(began) AS first_ns, max(began) AS last_ns, sumMapIf([intDiv(began, {{bucket:UInt64}})], [1], is_inside) AS counted,
-    argMax((trace_id, span_id, label, substringUTF8(said, 1, {LONGEST_SAMPLE}), began), began) AS sample"""
-_KEYS = ("type", "pattern", "of_kind", "place")
+    argMax((trace_id, span_id, label, said, began), began) AS sample,
+    any(type) AS type, any(pattern) AS pattern, any(of_kind) AS of_kind, any(place) AS place"""
 _STATE = """multiIf(is_all OR {floor:UInt64} > {before_first:UInt64}, '', recent = 0, if(before > 0, 'gone', ''), before > 0, 'ongoing', earlier > 0, 'regressed', 'new')"""
 _ORDERS: dict[Order, str] = {
     "count": "count DESC, last_ns DESC",
@@ -239,17 +268,14 @@ _ORDERS: dict[Order, str] = {
 
 def failures(question: Question) -> str:
     """SELECT of the failures with their fingerprint, and whether they are in the time of the question, and shown for it or the time before."""
-    return (
-        f"SELECT *, {fingerprint(*_KEYS)} AS fingerprint, {_INSIDE} AS is_inside, is_inside OR {_BEFORE} AS is_shown "
-        f"FROM ({question.select}) WHERE began <= {{window_last:UInt64}}"
-    )
+    return f"SELECT *, {_INSIDE} AS is_inside, is_inside OR {_BEFORE} AS is_shown FROM ({question.select})"
 
 
 def groups(question: Question, where: str = "1") -> str:
     """SELECT of one row for each group and, with ``is_all``, one for all of them."""
     return (
-        f"SELECT *, {_STATE} AS state FROM (SELECT fingerprint, {', '.join(_KEYS)}, grouping(type) AS is_all, {_FIGURES} "
-        f"FROM ({failures(question)}) WHERE {where} GROUP BY GROUPING SETS ((fingerprint, {', '.join(_KEYS)}), ()))"
+        f"SELECT *, {_STATE} AS state FROM (SELECT fingerprint, grouping(fingerprint) AS is_all, {_FIGURES} "
+        f"FROM ({failures(question)}) WHERE {where} GROUP BY GROUPING SETS ((fingerprint), ()))"
     )
 
 
