@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -67,3 +68,30 @@ def test_a_field_that_came_along_and_is_not_known_here_is_left_out(open_page: Op
     expect(page.get_by_label("Filter", exact=True)).to_have_value("status:error")
     expect(page.locator("[role=grid] .table-row").first).to_be_visible()
     expect(page.get_by_role("alert")).to_have_count(0)
+
+
+LISTS = {
+    "/runs": ("/api/v1/runs", "/api/v1/runs/summary"),
+    "/search?filter=kind:llm": ("/api/v1/spans", "/api/v1/facets"),
+    "/search?tab=logs": ("/api/v1/logs", "/api/v1/facets"),
+    "/sessions": ("/api/v1/sessions", "/api/v1/facets"),
+    "/errors": ("/api/v1/errors", "/api/v1/facets"),
+}
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_what_stands_beside_a_list_is_asked_for_once_the_list_is_there(open_page: Open, server: Any, path: str) -> None:
+    of_list, beside = LISTS[path]
+    page = open_page("/system")
+    page.locator("h1").wait_for()
+    asked: list[str] = []
+
+    def held(route: Any) -> None:
+        asked.append(f"{urlsplit(route.request.url).path} is asked")
+        route.fulfill(response=route.fetch())
+        asked.append(f"{urlsplit(route.request.url).path} is answered")
+
+    page.route(re.compile(f"({of_list}|{beside})[?]"), held)
+    with page.expect_response(lambda answer: urlsplit(answer.url).path == beside):
+        page.goto(server.url + path)
+    assert asked.index(f"{of_list} is answered") < asked.index(f"{beside} is asked")
