@@ -291,10 +291,10 @@ def test_what_the_engine_refuses_is_set_aside_and_can_be_tried_again(start: Any,
     running = start()
     insert = running.store.insert
 
-    def refuse(signal: Any, encoding: Any, *parts: bytes) -> None:
+    def refuse(signal: Any, encoding: Any, *parts: bytes, in_haste: bool) -> None:
         if b"poison" in b"".join(parts):
             raise StoreError("Code: 117. no such thing")
-        insert(signal, encoding, *parts)
+        insert(signal, encoding, *parts, in_haste=in_haste)
 
     monkeypatch.setattr(running.store, "insert", refuse)
     for number in range(1, 30):
@@ -324,7 +324,7 @@ def test_while_the_store_refuses_for_want_of_space_records_wait_and_nothing_is_s
     running = start()
     insert = running.store.insert
 
-    def refuse(signal: Any, encoding: Any, *parts: bytes) -> None:
+    def refuse(signal: Any, encoding: Any, *parts: bytes, in_haste: bool) -> None:
         raise StoreUnavailable("No space left on device")
 
     monkeypatch.setattr(running.store, "insert", refuse)
