@@ -71,7 +71,9 @@ COUNTED = "/^[0-9,]+ spans?( and more)? match/.test(document.querySelector('.pag
 FOUND = {"rows": ROWS, "facets": f"{ROWS} && {has('.facet-row')}", "all": f"{ROWS} && {has('.facet-row')} && {COUNTED}"}
 """What is found; its facets come after it and say how many match, or that the newest 2,000 and more do."""
 WORDS = FOUND | {"all": f"{FOUND['all']} && {has('.table-row mark')}"}
-RUN = {"drawn": "window.__drawn('waterfall')", "all": f"window.__drawn('waterfall') && {has('.minimap canvas', '.run-figures')}"}
+RUN = {"drawn": f"window.__drawn('waterfall') && {has('.minimap canvas', '.run-figures')}"}
+"""Of a large one first the beginning; then all of it."""
+RUN["all"] = f"{RUN['drawn']} && !document.querySelector('.run-coming')"
 
 PANELS = f"{has('.panel-body')} && !document.querySelector('.panel-skeleton, .panel-body[aria-busy=true]')"
 DASHBOARDS = ("agent-overview", "task-analytics", "performance", "cost-tracking", "errors", "persona-overview", "workflow-performance")
@@ -92,7 +94,7 @@ VIEWS = (
     ),
     View("Runs", "/runs", {"rows": ROWS, "all": f"{ROWS} && {has('.runs-histogram svg', '.facet-row', '.table-row .spark')}"}),
     View("a run of 20 spans", "/runs/{}", RUN, "run"),
-    View(f"a run of {LARGE_RUN:,} spans", "/runs/{}", RUN, "large_run"),
+    View(f"a run of {LARGE_RUN:,} spans", "/runs/{}", RUN, "large_run", "drawn"),
     View("search: a rare word", "/search?filter={}", WORDS, "rare", "rows", 500, 150, True),
     View("search: a word in 10 to 50 %", "/search?filter={}", WORDS, "common", "rows", 500, 150, True),
     View("search: an attribute", "/search?filter={}", FOUND, "attribute", "rows", 500, 150, True),

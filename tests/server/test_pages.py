@@ -50,7 +50,7 @@ def test_the_page_of_a_run_has_the_browser_ask_for_the_run_where_no_key_is_neede
 ) -> None:
     import httpx
 
-    assert get("/runs/abc123").headers["link"] == "</api/v1/runs/abc123>; rel=preload; as=fetch; crossorigin"
+    assert get("/runs/abc123").headers["link"] == "</api/v1/runs/abc123?limit=1000>; rel=preload; as=fetch; crossorigin"
     again = get("/runs/abc123", if_none_match=get("/runs/abc123").headers["etag"])
     assert (again.status_code, "link" in again.headers) == (304, True)
     odd = ("/runs", "/runs/", "/runs/a/b", "/runs/%3E;%0d%0ax:", "/runs/a%20b", "/now", "/compare/a/b")

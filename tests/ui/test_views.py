@@ -399,6 +399,34 @@ def test_a_tree_a_thousand_deep_is_shown(open_page: Open) -> None:
     expect(page.get_by_role("complementary", name="Selected")).to_contain_text("level 0")
 
 
+def test_a_large_run_is_painted_from_its_beginning_and_then_whole(open_page: Open, server: Any) -> None:
+    number, size = 95, 1201
+    run = ui.run_id(number)
+    server.send(
+        ui.span(1, number, kind="workflow", name="a long day", at=0, seconds=30),
+        *(ui.span(at + 2, number, 1, kind="tool", name=f"step {at}", at=at / 100, seconds=0.01) for at in range(size - 1)),
+    )
+    server.until(f"runs?filter=run:{run}", lambda page: page["runs"] and page["runs"][0]["spans"] == size)
+    page = open_page("/system")
+    page.locator("h1").wait_for()
+    held: list[Any] = []
+    page.route(re.compile(f"/api/v1/runs/{run}$"), lambda route: held.append(route))
+    with page.expect_request(lambda asked: asked.url.endswith(f"/api/v1/runs/{run}")):
+        page.goto(f"{server.url}/runs/{run}")
+    tree = page.get_by_role("tree")
+    expect(tree).to_have_attribute("data-rows", "1000")
+    expect(page.locator(".run-figures")).to_contain_text("1,201 (the first 1,000 are here)")
+    tree.focus()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    selected = page.get_by_role("complementary", name="Selected")
+    expect(selected).to_contain_text("step 0")
+    held[0].continue_()
+    expect(tree).to_have_attribute("data-rows", str(size))
+    expect(page.locator(".run-coming")).to_have_count(0)
+    expect(selected).to_contain_text("step 0")
+
+
 def test_a_scroll_draws_at_once_and_tells_screen_readers_when_it_rests(open_page: Open) -> None:
     page = open_page(f"/runs/{ui.run_id(ui.DEEP)}")
     tree = page.get_by_role("tree")

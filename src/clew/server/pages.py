@@ -45,7 +45,7 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
 }
 _ASKED = (
-    (re.compile(r"/runs/([\w.~%-]+)"), ("/api/v1/runs/{}",)),
+    (re.compile(r"/runs/([\w.~%-]+)"), ("/api/v1/runs/{}?limit=1000",)),
     (re.compile(r"/dashboards/([\w.~%-]+)"), ("/api/v1/dashboards", "/api/v1/dashboards/{}")),
 )
 """What pages ask for first, whatever stands behind the ?."""

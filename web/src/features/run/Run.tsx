@@ -16,7 +16,7 @@ import { Decisions } from "./Decisions";
 import { Graph } from "./Graph";
 import { Logs } from "./Logs";
 import { Minimap } from "./Minimap";
-import { budgetsOf, structureOf } from "./queries";
+import { beginningOf, budgetsOf, structureOf } from "./queries";
 import { SpanPanel } from "./SpanPanel";
 import { Timeline } from "./Timeline";
 import { Transcript } from "./Transcript";
@@ -38,7 +38,10 @@ const TABS = [
 
 export default function Run() {
   const { runId } = useParams({ strict: false }) as { runId: string };
-  const found = useQuery(structureOf(runId));
+  const beginning = useQuery(beginningOf(runId));
+  const isLarge = beginning.data?.more === true;
+  const whole = useQuery({ ...structureOf(runId), enabled: isLarge });
+  const found = isLarge && (whole.data || whole.error) ? whole : beginning;
   const now = useClock(found.data?.run.state === "running");
   const trace = useMemo(() => found.data && index(found.data, now), [found.data, now]);
   if (found.error && !trace) {
@@ -59,10 +62,10 @@ export default function Run() {
         ))}
       </main>
     );
-  return <Shown trace={trace} />;
+  return <Shown trace={trace} isComing={isLarge && !whole.data} />;
 }
 
-function Shown({ trace }: { trace: Trace }) {
+function Shown({ trace, isComing }: { trace: Trace; isComing: boolean }) {
   const [view, setView] = useView();
   const shared = useShared();
   const { run } = trace.of;
@@ -121,7 +124,15 @@ function Shown({ trace }: { trace: Trace }) {
           </div>
           <div>
             <dt>spans</dt>
-            <dd>{count(run.spans)}</dd>
+            <dd>
+              {count(run.spans)}
+              {isComing && (
+                <span className="run-coming faint" role="status">
+                  {" "}
+                  (the first {count(trace.size)} are here)
+                </span>
+              )}
+            </dd>
           </div>
           <div>
             <dt>model calls</dt>
@@ -158,7 +169,7 @@ function Shown({ trace }: { trace: Trace }) {
           )}
         </dl>
       </header>
-      {trace.of.more && (
+      {trace.of.more && !isComing && (
         <CutNote>
           Only the first {count(trace.size)} spans of {count(run.spans)} are shown.
         </CutNote>

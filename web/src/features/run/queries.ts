@@ -7,6 +7,21 @@ export type Decided = Schemas["Decided"];
 export type AgentTrace = Schemas["AgentTrace"];
 export type LogRecord = Schemas["LogRecord"];
 
+/** Spans that are asked for first: all of most runs, and of a large one what is painted while the rest is on its way. The server names the question
+ *  in its answer for the page (server/pages.py). */
+const FIRST = 1000;
+
+export const beginningOf = (runId: string) =>
+  queryOptions({
+    queryKey: ["run", runId, "beginning"],
+    queryFn: ({ signal }) =>
+      answer(api.GET("/api/v1/runs/{run_id}", { params: { path: { run_id: runId }, query: { limit: FIRST } }, signal })),
+    staleTime: 30_000,
+    placeholderData: undefined,
+    structuralSharing: false,
+  });
+
+/** All of a run, where the beginning is not. */
 export const structureOf = (runId: string) =>
   queryOptions({
     queryKey: ["run", runId, "structure"],
