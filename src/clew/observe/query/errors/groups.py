@@ -25,7 +25,7 @@ FOR_HISTORY = 25_000
 """How many are looked at when those of the question and of the period before are fewer: the others only tell what is new from what came back."""
 DAY_NS = 86_400_000_000_000
 AFFECTED = 20
-"""Most names of agents, models and so on of one group."""
+"""Names of agents, models and so on of one group: those that come up most."""
 BARS = 120
 """Most buckets of time."""
 
@@ -247,7 +247,7 @@ _EARLIER = "began < {before_first:UInt64}"
 
 
 def _names(column: str) -> str:
-    return f"arraySort(groupUniqArrayIf({AFFECTED})({column}, {column} != '' AND is_shown))"
+    return f"arraySort(topKIf({AFFECTED})({column}, {column} != '' AND is_shown))"
 
 
 _FIGURES = f"""countIf(is_inside) AS count, countIf({_RECENT}) AS recent, countIf({_BEFORE}) AS before, countIf({_EARLIER}) AS earlier,
