@@ -7,7 +7,8 @@ those of the imported ones. Rollups are then written from the spans, as ``clew s
     python benchmarks/large.py [--spans N] [--base N] [--values N] [--dir DIR] [--keep] [--json]
 
 --dir is where the store is made (400 bytes a span, and half as much again while the engine merges); with --keep it stays there, and the next run with it
-asks at once, or goes on where one that was broken off had come to: a hundred million spans take hours on two cores. The goals are printed as met or missed, never asserted: the machine may have other work, which the load average beside the figures shows.
+asks at once, or goes on where one that was broken off had come to: a hundred million spans take hours on two cores. The goals are printed as met or
+missed, never asserted: the machine may have other work, which the load average beside the figures shows.
 """
 
 from __future__ import annotations

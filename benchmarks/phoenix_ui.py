@@ -26,11 +26,8 @@ VIEWS: dict[str, tuple[str, str, str]] = {
     "metrics of a project": (f"/metrics?{RANGE}", "document.querySelectorAll('.recharts-wrapper').length >= 15", ""),
     "spans of a project": (f"/spans?{RANGE}", f"{ROWS} && document.querySelector('.recharts-wrapper')", ""),
     "spans by a filter": (f"/spans?{RANGE}&spanFilterCondition={{}}", ROWS, "filter"),
-    "a trace of 20 spans": (
-        "/redirects/traces/{}",
-        SPANS_OF_TRACE,
-        "trace",
-    ),  # opened by its address in the project, it shows the list only
+    # Opened by its address in the project, it shows the list only.
+    "a trace of 20 spans": ("/redirects/traces/{}", SPANS_OF_TRACE, "trace"),
 }
 """Address, within the project unless it leads there, when it is painted, and of what values {} is one. Its metrics are fifteen charts."""
 

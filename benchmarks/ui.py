@@ -71,9 +71,9 @@ COUNTED = "/^[0-9,]+ spans?( and more)? match/.test(document.querySelector('.pag
 FOUND = {"rows": ROWS, "facets": f"{ROWS} && {has('.facet-row')}", "all": f"{ROWS} && {has('.facet-row')} && {COUNTED}"}
 """What is found; its facets come after it and say how many match, or that the newest 2,000 and more do."""
 WORDS = FOUND | {"all": f"{FOUND['all']} && {has('.table-row mark')}"}
-RUN = {"drawn": f"window.__drawn('waterfall') && {has('.minimap canvas', '.run-figures')}"}
+BEGUN = f"window.__drawn('waterfall') && {has('.minimap canvas', '.run-figures')}"
+RUN = {"drawn": BEGUN, "all": f"{BEGUN} && !document.querySelector('.run-coming')"}
 """Of a large one first the beginning; then all of it."""
-RUN["all"] = f"{RUN['drawn']} && !document.querySelector('.run-coming')"
 
 PANELS = f"{has('.panel-body')} && !document.querySelector('.panel-skeleton, .panel-body[aria-busy=true]')"
 DASHBOARDS = ("agent-overview", "task-analytics", "performance", "cost-tracking", "errors", "persona-overview", "workflow-performance")

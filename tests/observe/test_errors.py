@@ -122,6 +122,7 @@ def test_a_failure_that_travelled_up_is_counted_where_it_began(store: Any, otlp:
 
 def test_what_is_known_of_a_failure_follows_its_trace(store: Any, otlp: Any) -> None:
     """It is kept as the settler finds it, and found again with each span that arrives, late or corrected."""
+    from clew.observe.store.deletion import delete
 
     def began() -> list[tuple[str, str]]:
         found = errors(store).errors
@@ -137,8 +138,6 @@ def test_what_is_known_of_a_failure_follows_its_trace(store: Any, otlp: Any) -> 
     assert (errors(store).count, errors(store).errors[0].place) == (1, "search")
     take(store, otlp, call | {"status": {"code": 1}})
     assert began() == [(otlp.span_id(1), "planner")]
-    from clew.observe.store.deletion import delete
-
     delete(store, [otlp.trace_id(1)])
     assert (errors(store).errors, store.value("SELECT count() FROM failures FINAL WHERE held")) == ([], 0)
 
@@ -235,6 +234,37 @@ def test_a_filter_is_of_the_span_where_a_failure_began(store: Any, otlp: Any) ->
     assert [error.kind for error in errors(store, "agent:coder").errors] == ["tool"]
     assert errors(store, "kind:agent").errors == []
     assert errors(store, "kind:agent").counts == []
+
+
+def test_a_filter_says_the_same_of_what_is_kept_as_of_the_spans(store: Any, otlp: Any) -> None:
+    from clew.observe.query.errors.groups import _FIELDS
+
+    who = {"clew.span.kind": "agent", "gen_ai.agent.name": "coder"}
+    tool = {"gen_ai.tool.name": "search", "enduser.id": "ada"}
+    call = {"clew.span.kind": "llm", "gen_ai.request.model": "gpt-4o", "gen_ai.response.model": "gpt-4o-2024"}
+    spans = [otlp.span(1, 1, attributes=who), failed(otlp, 2, "no 1", parent=1, attributes=tool, type="shop.TillError", name="step")]
+    spans += [failed(otlp, 3, "no answer", trace=2, attributes=call), failed(otlp, 4, "it fell", trace=3, at=7, endTimeUnixNano="0")]
+    take(store, otlp, *spans)
+    values = {
+        "kind": "tool",
+        "name": "step",
+        "service": "*",
+        "agent": "coder",
+        "model": "gpt-4o-2024",
+        "tool": "search",
+        "user": "ada",
+        "error": "shop.TillError",
+        "fingerprint": errors(store).errors[0].fingerprint,
+        "run": otlp.trace_id(3),
+        "span": otlp.span_id(3),
+        "duration": ">0",
+    }
+    assert values.keys() == _FIELDS.keys()
+    for field, value in values.items():
+        for text in (f"{field}:{value}", f"-{field}:{value}", f"{field}:*" if field != "duration" else "duration:<1h"):
+            kept, asked = ([one.fingerprint for one in errors(store, more).errors] for more in (text, f"{text} status:error"))
+            assert kept == asked, text
+        assert len(errors(store, f"{field}:{value}").errors) in ((3,) if field == "service" else (1, 2)), field
 
 
 def test_a_fingerprint_finds_spans_and_runs(store: Any, otlp: Any) -> None:

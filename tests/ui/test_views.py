@@ -399,19 +399,30 @@ def test_a_tree_a_thousand_deep_is_shown(open_page: Open) -> None:
     expect(page.get_by_role("complementary", name="Selected")).to_contain_text("level 0")
 
 
-def test_a_large_run_is_painted_from_its_beginning_and_then_whole(open_page: Open, server: Any) -> None:
-    number, size = 95, 1201
-    run = ui.run_id(number)
+SIZE = 1201
+"""Spans of a run that are more than are asked for first."""
+
+
+def large_run(server: Any, number: int) -> str:
+    """A run that goes on; its id."""
+    run: str = ui.run_id(number)
     server.send(
-        ui.span(1, number, kind="workflow", name="a long day", at=0, seconds=30),
-        *(ui.span(at + 2, number, 1, kind="tool", name=f"step {at}", at=at / 100, seconds=0.01) for at in range(size - 1)),
+        ui.span(1, number, kind="workflow", name="a long day", at=0, seconds=None),
+        *(ui.span(at + 2, number, 1, kind="tool", name=f"step {at}", at=at / 100, seconds=0.01) for at in range(SIZE - 1)),
+        resource={"service.name": "program", "service.instance.id": "one"},
     )
-    server.until(f"runs?filter=run:{run}", lambda page: page["runs"] and page["runs"][0]["spans"] == size)
+    server.until(f"runs?filter=run:{run}", lambda page: page["runs"] and page["runs"][0]["spans"] == SIZE)
+    return run
+
+
+def test_a_large_run_is_painted_from_its_beginning_and_then_whole(open_page: Open, server: Any) -> None:
+    run = large_run(server, 95)
     page = open_page("/system")
     page.locator("h1").wait_for()
     held: list[Any] = []
-    page.route(re.compile(f"/api/v1/runs/{run}$"), lambda route: held.append(route))
-    with page.expect_request(lambda asked: asked.url.endswith(f"/api/v1/runs/{run}")):
+    whole = re.compile(f"/api/v1/runs/{run}$")
+    page.route(whole, lambda route: held.append(route))
+    with page.expect_request(whole):
         page.goto(f"{server.url}/runs/{run}")
     tree = page.get_by_role("tree")
     expect(tree).to_have_attribute("data-rows", "1000")
@@ -422,9 +433,31 @@ def test_a_large_run_is_painted_from_its_beginning_and_then_whole(open_page: Ope
     selected = page.get_by_role("complementary", name="Selected")
     expect(selected).to_contain_text("step 0")
     held[0].continue_()
-    expect(tree).to_have_attribute("data-rows", str(size))
+    expect(tree).to_have_attribute("data-rows", str(SIZE))
     expect(page.locator(".run-coming")).to_have_count(0)
     expect(selected).to_contain_text("step 0")
+
+    page.unroute(whole)  # it goes on: from now on all of it is asked for, and its beginning no more
+    again: list[str] = []
+    page.on("request", lambda asked: again.append(asked.url) if f"/api/v1/runs/{run}?limit" in asked.url else None)
+    server.send(
+        ui.span(SIZE + 1, 95, 1, kind="tool", name="one more", at=20, seconds=1),
+        resource={"service.name": "program", "service.instance.id": "one"},
+    )
+    expect(tree).to_have_attribute("data-rows", str(SIZE + 1))
+    assert again == []
+
+
+def test_a_large_run_of_which_the_rest_does_not_come_shows_its_beginning_and_why(open_page: Open, server: Any) -> None:
+    run = large_run(server, 96)
+    page = open_page("/system")
+    page.locator("h1").wait_for()
+    refused = {"error": "Busy", "message": "too much is asked at once"}
+    page.route(re.compile(f"/api/v1/runs/{run}$"), lambda route: route.fulfill(status=429, json=refused))
+    page.goto(f"{server.url}/runs/{run}")
+    expect(page.locator(".cut-note")).to_contain_text("Only the first 1,000 spans of 1,201 are shown: too much is asked at once.")
+    expect(page.get_by_role("tree")).to_have_attribute("data-rows", "1000")
+    expect(page.locator(".run-coming")).to_have_count(0)
 
 
 def test_a_scroll_draws_at_once_and_tells_screen_readers_when_it_rests(open_page: Open) -> None:

@@ -35,6 +35,10 @@ INTERPRETED: dict[str, Any] = {"compile_expressions": 0, "compile_aggregate_expr
 PASSED_BYTES = 32 << 20
 """What a thread keeps to pass inserts on in, after one that was larger."""
 
+FOLDER = "c1e"
+"""Where the files of all embedded tables lie: the engine names the folder of a table by the first three hexadecimal digits of its id."""
+_MADE = re.compile(r"^CREATE TABLE IF NOT EXISTS \w+ ", re.MULTILINE)
+
 DATABASE = "clew"
 """The database of a server whose address names none."""
 
@@ -72,7 +76,7 @@ class Engine(Protocol):
     def write_format(self, format: Format) -> None: ...
 
     def placed(self, statement: str) -> str:
-        """A statement that makes a table, which says where its files lie."""
+        """A statement that makes a table, or something else, with where the table's files lie."""
 
     def insert(
         self, client: Client, table: str, signal: Signal, encoding: Encoding, parts: Sequence[bytes], settings: Mapping[str, Any]
@@ -107,11 +111,6 @@ class _Passed:
         yield self._path
         if self._file.tell() > PASSED_BYTES:
             self._file.truncate(PASSED_BYTES)
-
-
-_MADE = re.compile(r"^CREATE TABLE IF NOT EXISTS \w+ ", re.MULTILINE)
-_FOLDER = "c1e"
-"""Three hexadecimal digits."""
 
 
 class Embedded:
@@ -157,8 +156,8 @@ class Embedded:
         return client
 
     def placed(self, statement: str) -> str:
-        """All in one folder, which the id of a table begins with: left to itself the engine makes one more for each of them, a block of the disk."""
-        return _MADE.sub(lambda made: f"{made[0]}UUID '{_FOLDER}{str(uuid4())[len(_FOLDER) :]}' ", statement)
+        """All in FOLDER: with ids of its own choice the engine makes one more folder for each, which takes a block of the disk."""
+        return _MADE.sub(lambda made: f"{made[0]}UUID '{FOLDER}{str(uuid4())[len(FOLDER) :]}' ", statement)
 
     def insert(
         self, client: Client, table: str, signal: Signal, encoding: Encoding, parts: Sequence[bytes], settings: Mapping[str, Any]

@@ -43,7 +43,7 @@ def let_go(store: Store) -> None:
 
 
 UNINDEXED = "active AND database = currentDatabase() AND table = 'payloads' AND secondary_indices_compressed_bytes = 0"
-"""Which of ``system.parts`` came in haste (Store.insert) and are not merged yet."""
+"""Which of ``system.parts`` came in haste (Store.insert) and are not merged yet: the index of any other has some bytes, even without a word."""
 
 
 def index_left(store: Store) -> None:

@@ -16,7 +16,7 @@ import { Decisions } from "./Decisions";
 import { Graph } from "./Graph";
 import { Logs } from "./Logs";
 import { Minimap } from "./Minimap";
-import { beginningOf, budgetsOf, structureOf } from "./queries";
+import { budgetsOf, FIRST, structureOf } from "./queries";
 import { SpanPanel } from "./SpanPanel";
 import { Timeline } from "./Timeline";
 import { Transcript } from "./Transcript";
@@ -38,10 +38,10 @@ const TABS = [
 
 export default function Run() {
   const { runId } = useParams({ strict: false }) as { runId: string };
-  const beginning = useQuery(beginningOf(runId));
+  const beginning = useQuery(structureOf(runId, FIRST));
   const isLarge = beginning.data?.more === true;
   const whole = useQuery({ ...structureOf(runId), enabled: isLarge });
-  const found = isLarge && (whole.data || whole.error) ? whole : beginning;
+  const found = whole.data ? whole : beginning;
   const now = useClock(found.data?.run.state === "running");
   const trace = useMemo(() => found.data && index(found.data, now), [found.data, now]);
   if (found.error && !trace) {
@@ -62,10 +62,11 @@ export default function Run() {
         ))}
       </main>
     );
-  return <Shown trace={trace} isComing={isLarge && !whole.data} />;
+  return <Shown trace={trace} isComing={isLarge && whole.isPending} trouble={whole.error} />;
 }
 
-function Shown({ trace, isComing }: { trace: Trace; isComing: boolean }) {
+/** `trouble` is why not all of a large run is here. */
+function Shown({ trace, isComing, trouble }: { trace: Trace; isComing: boolean; trouble: Error | null }) {
   const [view, setView] = useView();
   const shared = useShared();
   const { run } = trace.of;
@@ -171,7 +172,7 @@ function Shown({ trace, isComing }: { trace: Trace; isComing: boolean }) {
       </header>
       {trace.of.more && !isComing && (
         <CutNote>
-          Only the first {count(trace.size)} spans of {count(run.spans)} are shown.
+          Only the first {count(trace.size)} spans of {count(run.spans)} are shown{trouble && `: ${trouble.message}`}.
         </CutNote>
       )}
       {trace.of.orphans > 0 && (

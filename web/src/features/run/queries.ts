@@ -9,23 +9,14 @@ export type LogRecord = Schemas["LogRecord"];
 
 /** Spans that are asked for first: all of most runs, and of a large one what is painted while the rest is on its way. The server names the question
  *  in its answer for the page (server/pages.py). */
-const FIRST = 1000;
+export const FIRST = 1000;
 
-export const beginningOf = (runId: string) =>
+/** With a limit, it is not asked again once there turned out to be more: then all of it is asked for. */
+export const structureOf = (runId: string, limit?: number) =>
   queryOptions({
-    queryKey: ["run", runId, "beginning"],
-    queryFn: ({ signal }) =>
-      answer(api.GET("/api/v1/runs/{run_id}", { params: { path: { run_id: runId }, query: { limit: FIRST } }, signal })),
-    staleTime: 30_000,
-    placeholderData: undefined,
-    structuralSharing: false,
-  });
-
-/** All of a run, where the beginning is not. */
-export const structureOf = (runId: string) =>
-  queryOptions({
-    queryKey: ["run", runId, "structure"],
-    queryFn: ({ signal }) => answer(api.GET("/api/v1/runs/{run_id}", { params: { path: { run_id: runId } }, signal })),
+    queryKey: ["run", runId, "structure", limit ?? "all"],
+    queryFn: ({ signal }) => answer(api.GET("/api/v1/runs/{run_id}", { params: { path: { run_id: runId }, query: { limit } }, signal })),
+    enabled: ({ state }) => !(limit && state.data?.more),
     staleTime: 30_000,
     placeholderData: undefined,
     structuralSharing: false,

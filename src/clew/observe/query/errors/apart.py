@@ -112,12 +112,13 @@ def apart(store: Store, question: Question, row: dict[str, Any]) -> Apart:
         rest = _Found.of(store, newest, given)
         if len(rest.numbers) >= 10 * FEWEST:
             break
-    both = {
+    if not rest.numbers:
+        return Apart(against, len(ours.numbers), 0, [], [])
+    given |= {
         "looked_at": ours.numbers + rest.numbers,
         "seconds": sorted({*ours.seconds, *rest.seconds}),
-        "first_day": min(ours.first_day, rest.first_day) if rest.numbers else ours.first_day,
+        "first_day": min(ours.first_day, rest.first_day),
     }
-    given |= both
     [(here, others, *medians)] = store.query(f"SELECT countIf(here), countIf(NOT here), {_medians()} FROM ({_SPANS})", given).result_rows
     if not others:
         return Apart(against, here, 0, [], [])
