@@ -277,8 +277,24 @@ def test_version_3_has_traces_in_short(get: Get, store: Any, sold: Any) -> None:
         ({"query.attributes": '{"attempt":2,"cached":true}'}, 1),
         ({"query.duration_min": "1s", "query.duration_max": "1s"}, 1),
         ({"query.start_time_max": "2001-01-01T00:00:00.000001 01:00"}, 0),  # the + of the zone came unescaped
+        ({"query.service_name": ""}, 2),
+        ({"query.service_name": "", "query.span_name": "visit"}, 1),
     ):
         assert len(get("v3/trace-summaries", **asked | more)["summaries"]) == count, more
+
+
+def test_version_3_takes_names_as_the_ui_writes_them(get: Get, sold: Any) -> None:
+    window = {"query.startTimeMin": "2001-01-01T00:00:00.000Z", "query.startTimeMax": "2038-01-01T00:00:00.000Z"}
+    for more, count in (
+        ({"query.serviceName": "billing"}, 1),
+        ({"query.serviceName": "nobody"}, 0),
+        ({"query.operationName": "charge", "query.searchDepth": "20"}, 1),
+        ({"query.serviceName": "web/shop", "query.attributes": '{"aB":"C"}'}, 0),
+        ({"query.durationMin": "1s", "query.durationMax": "1s"}, 1),
+        ({"query.durationMin": "3s"}, 0),
+    ):
+        assert len(get("v3/trace-summaries", **window | more)["summaries"]) == count, more
+    assert get("v3/operations", service="web/shop", spanKind="client")["operations"] == [{"name": "visit", "spanKind": "client"}]
 
 
 def test_version_3_has_a_trace_as_otlp_that_another_store_takes_in(get: Get, sold: Any) -> None:
@@ -300,8 +316,6 @@ def test_version_3_has_a_trace_as_otlp_that_another_store_takes_in(get: Get, sol
 
 
 WRONG_3: list[tuple[str, dict[str, Any], int, str]] = [
-    ("traces", {}, 400, "parameter 'query.service_name' is required"),
-    ("trace-summaries", {}, 400, "parameter 'query.service_name' is required"),
     ("operations", {}, 400, "parameter 'service' is required"),
     *(
         ("trace-summaries", {"query.service_name": "a", f"query.{name}": value}, 400, message)

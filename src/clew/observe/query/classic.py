@@ -21,6 +21,7 @@ class Wanted:
     """Traces with a span that fulfils everything; a tag may stand on the span itself or on any of its parts."""
 
     service: str
+    """'' for any."""
     within: Window
     operation: str = ""
     tags: Mapping[str, str] | None = None
@@ -93,13 +94,12 @@ _SPECIAL = {
 
 def find(store: Store, wanted: Wanted) -> list[str]:
     """Ids of the newest traces, by the start of the span that matches; at most ``limit``."""
-    conditions, given = (
-        ["service = {service:String}", SPANS_WITHIN],
-        {"service": wanted.service, **wanted.within.parameters, "most": wanted.limit},
-    )
-    if wanted.operation:
-        conditions.append("name = {operation:String}")
-        given["operation"] = wanted.operation
+    conditions = [SPANS_WITHIN]
+    given: dict[str, Any] = {**wanted.within.parameters, "most": wanted.limit}
+    for column, value in (("service", wanted.service), ("name", wanted.operation)):
+        if value:
+            conditions.append(f"{column} = {{{column}:String}}")
+            given[column] = value
     for bound, sign in ((wanted.min_ns, ">="), (wanted.max_ns, "<=")):
         if bound is not None:
             name = "at_least" if sign == ">=" else "at_most"

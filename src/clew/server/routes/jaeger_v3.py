@@ -1,26 +1,41 @@
-"""Jaeger's query API, version 3: what newer Jaeger UIs and Grafana ask."""
+"""Jaeger's query API, version 3: what newer Jaeger UIs and Grafana ask. Names of parameters are those of its definition; the UI writes them as
+proto3's JSON does (``query.serviceName`` for ``query.service_name``)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 from typing import Annotated, Any
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query
+from fastapi.routing import APIRoute
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from clew.connect import jaeger_v3
 from clew.observe.query import bundle, classic, operations
 from clew.observe.store.store import Store
 from clew.server.answers import Problem
-from clew.server.routes.jaeger import MOST_TRACES, Wrong, duration_of, number_of, required, tags_of, whole_id, window
+from clew.server.routes.jaeger import MOST_TRACES, Wrong, duration_of, number_of, tags_of, whole_id, window
 from clew.server.served import Asking
 
 _REFUSED: dict[int | str, dict[str, Any]] = {"4XX": {"model": Problem | dict[str, Any], "description": "Refused, as Jaeger says it"}}
 
-router = APIRouter(prefix="/api/v3", responses=_REFUSED)
+_CAPITAL = re.compile("[A-Z]")
+
+
+class _EitherSpelling(APIRoute):
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        given = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        as_defined = [(_CAPITAL.sub(lambda found: f"_{found[0].lower()}", name), value) for name, value in given]
+        await super().handle({**scope, "query_string": urlencode(as_defined).encode()}, receive, send)
+
+
+router = APIRouter(prefix="/api/v3", responses=_REFUSED, route_class=_EitherSpelling)
 
 MOST_REQUESTS = classic.MOST_SPANS // bundle.CHUNK
 """Requests of one answer; of longer traces the earliest spans."""
@@ -53,7 +68,7 @@ def _asked(
     def wanted() -> classic.Wanted:
         limit = traces or depth
         return classic.Wanted(
-            service or required("query.service_name"),
+            service,
             window(_micros("query.start_time_min", since), _micros("query.start_time_max", until)),
             span_name or operation,
             tags_of([], attributes),
