@@ -40,8 +40,9 @@ WAYS: dict[str, dict[str, Any]] = {
     "nothing is rare": {"_FEW": 0, "_COMMON": 10_000},
     "the newest first": {"_FEW": 0, "_COMMON": 1, "_RECENT": 20},
     "the very newest first": {"_FEW": 0, "_COMMON": 1, "_RECENT": 2},
-    "some judged first": {"_JUDGED_FIRST": (100,)},
-    "few judged first": {"_JUDGED_FIRST": (2, 60)},
+    "some judged first": {"_JUDGED_FIRST": 100, "_JUDGED_MOST": 100},
+    "few judged first": {"_JUDGED_FIRST": 2, "_JUDGED_MOST": 60},
+    "many judged at last": {"_JUDGED_FIRST": 4},
 }
 
 

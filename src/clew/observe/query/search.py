@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from clew.cost.tariff import Tariff, cost
 from clew.model.kinds import KINDS
@@ -15,7 +15,7 @@ from clew.observe.query import cursor
 from clew.observe.query.filter import And, Node, Term, Text, all_of, leaves, parse
 from clew.observe.query.filter_sql import AttributeKind, AttributeOperator, Bind, Condition, Field, TextSearch, compile, no_text
 from clew.observe.store.fingerprint import FINGERPRINT
-from clew.observe.store.normalise import DURATION, NEWEST_FIRST, NUMBER
+from clew.observe.store.normalise import DAY, DURATION, NEWEST_FIRST, NUMBER
 from clew.observe.store.prices import Named, tariffs
 from clew.observe.store.pricing import MAY_COST
 from clew.observe.store.settle import RANK
@@ -122,11 +122,8 @@ def search(store: Store, text: str, *, limit: int = 50, after: str | None = None
     if after is not None:
         page["at_ns"], page["at_span"], page["at_trace"] = cursor.read(after, tuple[int, str, str])
         where = AFTER
-    for judged in _among_judged(store, parse(text), where, page):
-        candidates = _candidates(store, f"{where} AND {judged.condition.sql}", {**page, **judged.condition.parameters})
-        hits = _present(store, candidates)
-        if len(hits) > limit or (judged.are_all and len(candidates) < page["ask"]):
-            return _page(hits, limit)
+    if (found := _among_judged(store, parse(text), where, page)) is not None:
+        return _page(found, limit)
     texts = _Texts(store, where, page)
     condition = condition_of(store, text, texts=texts)
     if (newest := texts.newest) is not None:
@@ -144,41 +141,40 @@ def search(store: Store, text: str, *, limit: int = 50, after: str | None = None
         page["ask"] *= 4
 
 
-class _Judged(NamedTuple):
-    """The filter among the newest spans that match what it says of the spans themselves."""
-
-    condition: Condition
-    are_all: bool
-    """Whether no others match that."""
-
-
-def _among_judged(store: Store, node: Node, where: str, page: Mapping[str, Any]) -> Iterator[_Judged]:
-    """First among few, then among more; none when the filter asks for nothing that a span has from above, such as the nearest agent, or for
-    something that is far away too.
+def _among_judged(store: Store, node: Node, where: str, page: Mapping[str, Any]) -> list[Hit] | None:
+    """The hits among the newest spans that match what the filter says of the spans themselves: first among few, then among as many as the
+    share of hits in these lets expect to be enough; None when they are not, or the filter asks for nothing that a span has from above, such
+    as the nearest agent, or for something that is far away too.
 
     What spans have from above stands in ``settled``, of which all would be read; of a few spans it is found at once.
     """
     asked = [*leaves(node)]
     far = [leaf for leaf in asked if isinstance(leaf, Text) or ((field := _field(leaf)) is not None and field.table and not field.own)]
     if far or not any(map(_is_inherited, asked)):
-        return
+        return None
     now = datetime.now(UTC)
     nodes = node.nodes if isinstance(node, And) else (node,)
     near = compile(all_of(one for one in nodes if not _asks_above(one)), FIELDS, now=now, text=no_text("a span"), attribute=attribute)
     fields_ = {name: replace(field, table=_JUDGED) if field.own else field for name, field in FIELDS.items()}
     whole = compile(node, fields_, now=now, text=no_text("a span"), attribute=attribute)
-    for most in _JUDGED_FIRST:
-        [(count, since, numbers)] = store.query(
-            f"SELECT count(), min(start_ns), groupUniqArray({NUMBER}) FROM (SELECT trace_id, span_id, start_ns FROM span_records "
-            f"WHERE {where} AND {near.sql} ORDER BY {NEWEST_FIRST} LIMIT {most})",
+    most, ask = _JUDGED_FIRST, page["ask"]
+    while True:
+        [(count, since, day, numbers)] = store.query(
+            f"SELECT count(), min(start_ns), min(day), groupUniqArray({NUMBER}) FROM (SELECT trace_id, span_id, start_ns, {DAY} AS day "
+            f"FROM span_records WHERE {where} AND {near.sql} ORDER BY {NEWEST_FIRST} LIMIT {most})",
             {**page, **near.parameters},
         ).result_rows
         are_all = count < most
-        given = {"judged": numbers, "judged_since": 0 if are_all else since + 1}
-        given["judged_day"] = store.value("SELECT min(day) FROM traces WHERE last_ns >= {judged_since:UInt64}", given)
-        yield _Judged(Condition(f"start_ns >= {{judged_since:UInt64}} AND {whole.sql}", {**whole.parameters, **given}), are_all)
-        if are_all:
-            return
+        given = {"judged": numbers, "judged_since": 0 if are_all else since + 1, "judged_day": day}
+        condition = f"{where} AND start_ns >= {{judged_since:UInt64}} AND {whole.sql}"
+        candidates = _candidates(store, condition, {**page, **whole.parameters, **given})
+        if len(candidates) == ask or are_all:
+            hits = _present(store, candidates)
+            if len(hits) == ask or len(candidates) < ask:
+                return hits
+        if are_all or most == _JUDGED_MOST:
+            return None
+        most = min(_JUDGED_MOST, 2 * most * ask // (len(candidates) or 1))
 
 
 def _field(leaf: Node) -> Field | None:
@@ -194,8 +190,8 @@ def _asks_above(node: Node) -> bool:
     return any(map(_is_inherited, leaves(node)))
 
 
-_JUDGED_FIRST = (5000, 40_000)
-"""Newest spans that are looked at first where agents above them are asked for: fifty times a page, then more."""
+_JUDGED_FIRST, _JUDGED_MOST = 5000, 40_000
+"""Newest spans that are looked at first where agents above them are asked for, fifty times a page, and at last."""
 _JUDGED = (
     "(SELECT trace_id, span_id, argMax(agent, settled_ns) AS agent FROM settled "
     f"WHERE day >= {{judged_day:Date}} AND {NUMBER} IN {{judged:Array(UInt64)}} GROUP BY trace_id, span_id)"
