@@ -11,7 +11,7 @@ import pytest
 
 from clew.errors import StoreUnavailable
 
-CALLS = 40
+CALLS = 20
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def tokens(store: Any) -> list[int | None]:
 def drained(collector: Any) -> Any:
     """Its account, once it has nothing left to do."""
     collector.start()
-    collector.wait_until_stored(60)
+    collector.wait_until_stored(600)
     collector.close()
     return collector.stats()
 
@@ -171,6 +171,7 @@ def test_what_comes_in_under_full_load_is_found_at_once_and_indexed_later(store:
     for number in range(1, 5):
         asked = {"openinference.span.kind": "LLM", "input.value": f"the heron number {number}", "place": f"pond {number}"}
         body = otlp.protobuf(otlp.traces(otlp.span(number, number, 0, asked)))
+        monkeypatch.setattr(module, "FULL_BYTES", len(body) + 1)
         collector.take(check_protobuf(TRACES, body), "protobuf", "test").result(10)
     drained(collector)
     assert store.value("SELECT count() FROM system.parts WHERE active AND table = 'payloads'") == 4

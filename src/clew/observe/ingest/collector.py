@@ -40,12 +40,14 @@ IN_FLIGHT = 3
 """Batches between the log and the engine: two that are inserted, and the next one read."""
 GATHER_S = 0.5
 """How long requests wait for others, unless they fill a batch, so that many small ones become one insert."""
+FULL_BYTES = 12 << 20
+"""What waits in the log from which on the load is full: 24 MiB a second, as it gathers for GATHER_S."""
 SETTLE_S = 3.0
 """Time between two settlements, and longest turn of inserting when others wait for theirs, or metrics are kept."""
 TURN_S = 30.0
 """Longest turn of inserting when nobody does."""
 TEND_S = 10.0
-"""Time between two settlements within a turn: what arrives under full load is there with the first question, and settled a little later."""
+"""The same within a turn, and under full load: what arrives then is there with the first question, and settled a little later."""
 ROLL_S = 2.0
 """Longest time that is spent on rollups at a stretch, and the pause before the next."""
 MANY_MINUTES = 500
@@ -208,7 +210,8 @@ class Collector:
                         self._take_in()
                 # Others may have put in what is to be settled here.
                 shared = self._store.engine.placement.is_shared and self._store.engine.settles and not closing
-                if (self._unsettled or shared) and (closing or time.monotonic() - self._settled_at >= SETTLE_S):
+                pause = TEND_S if self._is_full() else SETTLE_S
+                if (self._unsettled or shared) and (closing or time.monotonic() - self._settled_at >= pause):
                     with self._store.ingesting:
                         self._settle_all()
                 self._roll_when_due()
@@ -244,6 +247,9 @@ class Collector:
         if self._unindexed:
             return INDEX_S
         return None
+
+    def _is_full(self) -> bool:
+        return self._log.unread_bytes() >= FULL_BYTES
 
     def _take_in(self) -> None:
         """Inserts what waits, until it is less than a batch or the turn is over."""
@@ -305,7 +311,7 @@ class Collector:
     def _settle_all(self) -> None:
         self._settle(Touched.alone(self._store))
         self._unsettled = False
-        if self._held and (self._log.unread_bytes() < BATCH_BYTES or merges.overdue(self._store)):
+        if self._held and (not self._is_full() or merges.overdue(self._store)):
             # Under full load merges wait: they cost half as much again as the inserts, and a burst is over sooner without them.
             self._held = False
             merges.let_go(self._store)
@@ -330,7 +336,8 @@ class Collector:
             self._unindexed = False
 
     def _insert(self, frames: list[Frame]) -> _Inserting:
-        in_haste = self._store.engine.is_own and self._log.unread_bytes() >= BATCH_BYTES
+        waited = sum(len(frame.body) for frame in frames) + self._log.unread_bytes()
+        in_haste = self._store.engine.is_own and waited >= FULL_BYTES
         self._unindexed = self._unindexed or in_haste
         inserts = [(batch, self._store.workers.submit(batch.insert, self._store)) for batch in _batches(frames, in_haste=in_haste)]
         return _Inserting(frames, inserts, frames[-1].end)

@@ -179,7 +179,8 @@ class Touched(NamedTuple):
 def _repeats(ids: NDArray[np.uint64]) -> bool:
     import numpy as np
 
-    return len(np.unique(ids)) < len(ids)
+    ordered = np.sort(ids)
+    return bool((ordered[1:] == ordered[:-1]).any())
 
 
 class _Chunk(NamedTuple):
