@@ -137,6 +137,8 @@ class HttpServer(uvicorn.Server):
         """
         self._ready = ready
         self._stopping = stopping
+        self._running: asyncio.AbstractEventLoop | None = None
+        self._stopped = asyncio.Event()
         protocol = type("Connection", (_Connection,), {"bounds": bounds})
         super().__init__(
             uvicorn.Config(
@@ -164,6 +166,13 @@ class HttpServer(uvicorn.Server):
         if self.started and not self.should_exit:
             self._ready()
 
+    async def main_loop(self) -> None:
+        """Waits, where uvicorn looks ten times a second whether it should stop."""
+        self._running = asyncio.get_running_loop()
+        if not self.should_exit:
+            await self._stopped.wait()
+        self._running = None
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping()
         await super().shutdown(sockets)
@@ -171,6 +180,8 @@ class HttpServer(uvicorn.Server):
     def stop(self) -> None:
         """Takes no new connection, finishes the requests under way, and ends. Callable from a signal handler."""
         self.should_exit = True
+        if self._running is not None:
+            self._running.call_soon_threadsafe(self._stopped.set)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
