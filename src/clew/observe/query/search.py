@@ -174,7 +174,7 @@ def _among_judged(store: Store, node: Node, where: str, page: Mapping[str, Any])
                 return hits
         if are_all or most == _JUDGED_MOST:
             return None
-        most = min(_JUDGED_MOST, 2 * most * ask // (len(candidates) or 1))
+        most = min(_JUDGED_MOST, 3 * most * ask // (2 * len(candidates) or 1))
 
 
 def _field(leaf: Node) -> Field | None:
