@@ -154,6 +154,37 @@ def test_where_it_cannot_settle_nothing_is_lost_and_it_settles_later(loaded: Any
     assert tokens(store) == [100] * CALLS
 
 
+@pytest.mark.parametrize("is_full", [True, False])
+def test_under_full_load_merges_wait_and_settlements_are_rare(
+    loaded: Any, store: Any, monkeypatch: pytest.MonkeyPatch, is_full: bool
+) -> None:
+    from clew.observe.ingest import collector as module
+    from clew.observe.store import merges
+    from clew.observe.store.settle import Touched
+
+    for name, value in {"TURN_S": 0.0, "SETTLE_S": 0.0, "TEND_S": 600.0, "FULL_BYTES": 1 if is_full else 1 << 30}.items():
+        monkeypatch.setattr(module, name, value)
+    waiting: dict[str, list[int]] = {"let go": [], "settled": []}
+    let_go, settle = merges.let_go, Touched.settle
+
+    def noted_let_go(store: Any) -> None:
+        waiting["let go"].append(loaded._log.unread_bytes())
+        let_go(store)
+
+    def noted_settle(touched: Touched) -> int:
+        waiting["settled"].append(loaded._log.unread_bytes())
+        return settle(touched)
+
+    monkeypatch.setattr(merges, "let_go", noted_let_go)
+    monkeypatch.setattr(Touched, "settle", noted_settle)
+    drained(loaded)
+    waiting["settled"] = waiting["settled"][1:]  # the first is due at once
+    for found in waiting.values():
+        assert found[-1] == 0
+        assert (max(found) == 0) == is_full
+    assert tokens(store) == [100] * CALLS
+
+
 def test_what_comes_in_under_full_load_is_found_at_once_and_indexed_later(store: Any, otlp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from clew.observe.ingest import collector as module
     from clew.observe.query.health import health
