@@ -4,7 +4,7 @@ import { ago, bytes, duration, headline, line, percent, short, usd, visible } fr
 describe("figures", () => {
   it("of durations have the unit that fits", () => {
     expect([0, 950, 1_500, 830_000, 1_240_000_000, 59_940_000_000, 192e9, 7_260e9, 90_000e9, null].map((ns) => duration(ns))).toEqual([
-      "0 ns",
+      "0 s",
       "950 ns",
       "1.50 µs",
       "830 µs",

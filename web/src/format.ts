@@ -5,6 +5,7 @@ export const UNKNOWN = "–";
 /** Nanoseconds as "830 µs", "1.24 s", "3m 12s". */
 export function duration(ns: number | null | undefined): string {
   if (ns === null || ns === undefined) return UNKNOWN;
+  if (ns === 0) return "0 s";
   if (ns < 1e3) return `${Math.round(ns)} ns`;
   if (ns < 1e6) return `${digits(ns / 1e3)} µs`;
   if (ns < 1e9) return `${digits(ns / 1e6)} ms`;
@@ -27,19 +28,20 @@ export function usd(value: number | null | undefined): string {
 }
 
 export function count(value: number | null | undefined): string {
-  return value === null || value === undefined ? UNKNOWN : value.toLocaleString("en");
+  return value === null || value === undefined ? UNKNOWN : value.toLocaleString("en").replace("-", "−");
 }
 
 /** Large counts short: 12.3k, 4.1M. */
 export function short(value: number | null | undefined): string {
   if (value === null || value === undefined) return UNKNOWN;
-  if (Math.abs(value) < 1000) return digits(value);
+  if (value < 0) return `−${short(-value)}`;
+  if (value < 1000) return digits(value);
   for (const [size, letter] of [
     [1e9, "G"],
     [1e6, "M"],
     [1e3, "k"],
   ] as const) {
-    if (Math.abs(value) >= size * 0.9995) return `${digits(value / size)}${letter}`;
+    if (value >= size * 0.9995) return `${digits(value / size)}${letter}`;
   }
   return digits(value);
 }

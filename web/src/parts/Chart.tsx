@@ -5,6 +5,15 @@ import { color, usePaint } from "../app/theme";
 
 export type Line = { label: string; values: (number | null)[]; token: string };
 
+/** How the axis writes times, by the distance of its marks: as all of the UI does, in hours of 24 and with the year first. */
+const TIMES: uPlot.Axis.Values = [
+  [3600 * 24 * 365, "{YYYY}", null, null, null, null, null, null, 1],
+  [3600 * 24 * 28, "{YYYY}-{MM}", null, null, null, null, null, null, 1],
+  [3600 * 24, "{MM}-{DD}", "\n{YYYY}", null, null, null, null, null, 1],
+  [60, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
+  [1, "{HH}:{mm}:{ss}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
+];
+
 /** The line whose point at a place is nearest to the pointer. */
 function nearest(plot: uPlot, place: number): number | null {
   const top = plot.cursor.top ?? 0;
@@ -87,7 +96,10 @@ export function Chart({
         legend: { show: false },
         cursor: { sync: { key: sync }, points: { size: 6 }, drag: { x: false, y: false } },
         scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
-        axes: [axis, { ...axis, size: 62, values: (_, values) => values.map((value) => written.current(value)) }],
+        axes: [
+          { ...axis, gap: 8, values: TIMES },
+          { ...axis, size: 62, values: (_, values) => values.map((value) => written.current(value)) },
+        ],
         series: [
           {},
           ...shown.map(([name, token]) => ({
