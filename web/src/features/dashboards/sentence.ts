@@ -29,7 +29,11 @@ const NAMES: Record<string, string> = {
   "In the period": "spend",
 };
 
+/** The name of a table's last row where that sums up the others. */
+const TOTAL = "in all";
+
 const named = (title: string) => NAMES[title] ?? (/^[A-Z][a-z]/.test(title) ? title[0]!.toLowerCase() + title.slice(1) : title);
+const verb = (name: string) => (/[^s]s$/.test(name) ? "are" : "is");
 const text = (cell: unknown) => line(String(cell ?? ""), 60);
 const place = (answer: Answer, ...titles: string[]) => answer.columns.findIndex((column) => titles.includes(column.title));
 
@@ -45,7 +49,7 @@ const beyond: Rule = (panel, answer) => {
   if (!worst) return undefined;
   const { one, of } = worst;
   const what = one.unit === "share" && panel.question.of === "metric" ? named(panel.title) : named(one.title);
-  return { text: `${what} is ${written(one.value, one.unit)}`, tone: of, weight: WEIGHT[of], filter: one.filter };
+  return { text: `${what} ${verb(what)} ${written(one.value, one.unit)}`, tone: of, weight: WEIGHT[of], filter: one.filter };
 };
 
 /** A stat that is another than in the period before. */
@@ -55,9 +59,8 @@ const changed: Rule = (_, answer) => {
   if (!one || Math.abs(change(one)) < CHANGE) return undefined;
   const by = change(one);
   const tail = one.unit === "share" ? `, to ${written(one.value, one.unit)}` : "";
-  const verb = /s$/.test(named(one.title)) ? "are" : "is";
   return {
-    text: `${named(one.title)} ${verb} ${by > 0 ? "up" : "down"} ${percent(Math.abs(by))} on the period before${tail}`,
+    text: `${named(one.title)} ${verb(named(one.title))} ${by > 0 ? "up" : "down"} ${percent(Math.abs(by))} on the period before${tail}`,
     tone: "",
     weight: 3,
     filter: one.filter,
@@ -116,7 +119,7 @@ const slower: Rule = (_, answer) => {
 /** What costs most. */
 const dearest: Rule = (_, answer) => {
   const cost = place(answer, "Cost");
-  const row = cost < 1 ? undefined : greatest(answer.rows, ({ cells }) => Number(cells[cost] ?? 0));
+  const row = cost < 1 ? undefined : greatest(answer.rows, ({ cells }) => (cells[0] === TOTAL ? 0 : Number(cells[cost] ?? 0)));
   if (!row) return undefined;
   const known = `${row.partial.includes(cost) ? "≥ " : ""}${written(row.cells[cost], "usd")}`;
   return {
