@@ -7,6 +7,8 @@ import { moved, scaled, type Zoom } from "./zoom";
 
 const LANE = 16;
 const HEAD = 22;
+/** Above the first lane, as much as there is between two agents. */
+const ABOVE = LANE / 2;
 const NAMES = 170;
 
 type Lanes = { agents: { name: string; top: number; lanes: number }[]; lane: Int32Array; height: number; handoffs: [number, number][] };
@@ -36,7 +38,7 @@ export function Timeline({
   const at = (clientX: number, clientY: number): number => {
     const box = scroll.current!.getBoundingClientRect();
     const time = zoom.from + ((clientX - box.left - left) / Math.max(size.width - left, 1)) * (zoom.to - zoom.from);
-    const lane = Math.floor((clientY - box.top - HEAD + top.current) / LANE);
+    const lane = Math.floor((clientY - box.top - HEAD - ABOVE + top.current) / LANE);
     const slack = ((zoom.to - zoom.from) / Math.max(size.width, 1)) * 2;
     let best = -1;
     for (let span = 0; span < trace.size; span++) {
@@ -88,7 +90,7 @@ export function Timeline({
       <div className="waterfall-canvas">
         <canvas ref={canvas} aria-hidden="true" />
       </div>
-      <div style={{ height: Math.max(0, lanes.height * LANE + HEAD - size.height) }} />
+      <div style={{ height: Math.max(0, lanes.height * LANE + HEAD + ABOVE - size.height) }} />
     </div>
   );
 }
@@ -139,7 +141,7 @@ function draw(
   const left = Math.min(NAMES, size.width * 0.3);
   const scale = (size.width - left - 8) / (zoom.to - zoom.from);
   const x = (ns: number) => left + (ns - zoom.from) * scale;
-  const y = (lane: number) => HEAD + lane * LANE - top;
+  const y = (lane: number) => HEAD + ABOVE + lane * LANE - top;
   const marks = ticks(zoom.from, zoom.to, size.width - left);
   context.textBaseline = "middle";
   context.fillStyle = colors.line;
