@@ -27,10 +27,10 @@ function columnsOf(rows: Run[], shapes: Shapes): Column<Run>[] {
   const most = Math.max(...rows.map((run) => (run.input_tokens ?? 0) + (run.output_tokens ?? 0)), 1);
   return [
     { title: "Status", width: "72px", cell: (run) => <Status of={run} /> },
-    { title: "Name", width: "minmax(90px, 1.2fr)", cell: (run) => <strong title={line(run.name)}>{line(run.name) || "–"}</strong> },
+    { title: "Name", width: "minmax(90px, 2fr)", cell: (run) => <strong title={line(run.name)}>{line(run.name) || "–"}</strong> },
     { title: "Run", width: "62px", cell: (run) => <Id id={run.run_id} of="run" />, wide: true },
-    { title: "Started", width: "100px", cell: (run) => <When ns={run.start_ns} />, wide: true },
-    { title: "Agents", width: "minmax(60px, 0.9fr)", cell: (run) => line(run.agents.join(", ")), wide: true },
+    { title: "Started", width: "84px", cell: (run) => <When ns={run.start_ns} />, wide: true },
+    { title: "Agents", width: "minmax(60px, 0.6fr)", cell: (run) => line(run.agents.join(", ")), wide: true },
     {
       title: "Activity",
       width: "84px",
@@ -72,7 +72,7 @@ function columnsOf(rows: Run[], shapes: Shapes): Column<Run>[] {
         </Bar>
       ),
     },
-    { title: "Error", width: "minmax(60px, 1.5fr)", cell: (run) => <span className="error">{line(run.error)}</span>, wide: true },
+    { title: "Error", width: "minmax(60px, 1.2fr)", cell: (run) => <span className="error">{line(run.error)}</span>, wide: true },
   ];
 }
 
