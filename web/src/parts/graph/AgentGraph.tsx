@@ -148,7 +148,9 @@ export default function AgentGraph({ of: given, by, selected, select, order, lab
       const steps = order?.get(key);
       const picked = key === selected;
       const away = near !== null && !near.has(key);
-      const share = by === "errors" ? "" : failedShare(edge.weight);
+      // Downward the labels stand side by side: there is room for a mark only, the node has the share.
+      const failed = direction === "DOWN" ? failedShare(edge.weight).slice(0, 1) : failedShare(edge.weight);
+      const share = by === "errors" ? "" : failed;
       const figured = (by === "errors" && !edge.weight.errors) || (steps && direction === "DOWN") ? "" : figure(edge.weight, by);
       const says = [steps && `#${steps}`, figured, share].filter(Boolean).join(" · ");
       return {
