@@ -1,4 +1,5 @@
 import "./parts.css";
+import { useEffect } from "react";
 import { useKeys } from "../app/keys";
 
 /** Tabs over one selection; digits go to them. */
@@ -17,6 +18,10 @@ export function Tabs({
     label,
     tabs.map((tab, number) => ({ key: String(number + 1), does: tab.title, run: () => set(tab.id) })),
   );
+  // Where they are wider than the window, the one that is shown may be beyond its edge.
+  useEffect(() => {
+    document.getElementById(`tab-${at}`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [at]);
   return (
     <div className="tabs" role="tablist" aria-label={label}>
       {tabs.map((tab, number) => (
