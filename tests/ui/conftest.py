@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -44,8 +45,12 @@ class Server:
     url: str
 
     def send(self, *spans: dict[str, Any], resource: dict[str, Any] | None = None) -> None:
-        body = json.dumps(Otlp.traces(*spans, resource=resource)).encode()
-        request = urllib.request.Request(f"{self.url}/v1/traces", body, {"content-type": "application/json"})
+        self.post("v1/traces", Otlp.traces(*spans, resource=resource))
+
+    def post(self, path: str, body: Any, method: str = "POST") -> None:
+        request = urllib.request.Request(
+            f"{self.url}/{path}", json.dumps(body).encode(), {"content-type": "application/json"}, method=method
+        )
         with urllib.request.urlopen(request) as answer:
             assert answer.status == 200
 
@@ -148,25 +153,31 @@ def _free_port() -> int:
         return port
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of the built UI, filled, in a process of its own."""
+@contextmanager
+def serving(data: Path) -> Iterator[Server]:
+    """A server of the built UI over a data directory, in a process of its own."""
     subprocess.run([sys.executable, Path(__file__).parents[2] / "web" / "build.py"], check=True)
     port = _free_port()
-    environment = os.environ | {"CLEW_DATA_DIR": str(tmp_path_factory.mktemp("ui") / "clew"), "CLEW_OTLP_HTTP": "0", "CLEW_OTLP_GRPC": "0"}
+    environment = os.environ | {"CLEW_DATA_DIR": str(data), "CLEW_OTLP_HTTP": "0", "CLEW_OTLP_GRPC": "0"}
     command = [sys.executable, "-m", "clew.cli.main", "serve", "--port", str(port)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
         try:
             said = process.stdout.readline().decode()
             assert "Clew serves" in said, said
-            made = Server(f"http://127.0.0.1:{port}")
-            fill(made)
-            made.until("stats", lambda stats: stats["waiting"] == 0 and stats["settled"])
-            yield made
+            yield Server(f"http://127.0.0.1:{port}")
         finally:
             process.terminate()
             process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server, filled."""
+    with serving(tmp_path_factory.mktemp("ui") / "clew") as made:
+        fill(made)
+        made.until("stats", lambda stats: stats["waiting"] == 0 and stats["settled"])
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -183,16 +194,22 @@ def trail(server: Server, shared_data: Callable[[str], Path]) -> Server:
     return server
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"needs Chromium at {CHROMIUM}: apt-get install chromium")
+@contextmanager
+def chromium() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield started
         started.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM.exists():
+        pytest.skip(f"needs Chromium at {CHROMIUM}: apt-get install chromium")
+    with chromium() as started:
+        yield started
 
 
 Open = Callable[..., Any]
