@@ -2,7 +2,7 @@
 
     python tests/ui/pictures.py [NAME…]
 
-Without a name it takes all. Two show runs of TRAIL; they are left as they are where the recorded data is not (CLEW_TEST_DATA).
+Without a name it takes all.
 """
 
 from __future__ import annotations
@@ -31,14 +31,12 @@ class Picture:
     :ivar path: the address, with what :func:`story.fill` names in braces
     :ivar size: of the window
     :ivar before: what is done with the page first
-    :ivar trail: needs the recorded runs
     """
 
     path: str
     size: tuple[int, int] = (1280, 800)
     dark: bool = False
     before: Callable[[Any], None] | None = None
-    trail: bool = False
 
 
 def press(*keys: str) -> Callable[[Any], None]:
@@ -86,7 +84,7 @@ PICTURES = {
     "runs": Picture("/runs?time=1d&preview={mended}"),
     "runs-dark": Picture("/runs?time=7d", dark=True),
     "waterfall": Picture("/runs/{mended}?span={red}"),
-    "waterfall-dark": Picture("/runs/272cdc645b731837366576b37d40fb65", dark=True, trail=True),
+    "waterfall-dark": Picture("/runs/{stopped}?span={red_tester}", dark=True),
     "tree": Picture("/runs/{mended}?tab=tree"),
     "timeline": Picture("/runs/{mended}?tab=timeline"),
     "transcript": Picture("/runs/{mended}?tab=transcript"),
@@ -122,7 +120,7 @@ PICTURES = {
     "phone-graph": Picture("/runs/{stopped}?tab=graph", PHONE),
     "phone-run": Picture("/runs/{mended}", PHONE),
     "phone-runs": Picture("/runs?time=1d", PHONE, dark=True),
-    "phone-search": Picture("/search?filter=traceback", PHONE, trail=True),
+    "phone-search": Picture("/search?filter=umlauts", PHONE),
     "phone-system": Picture("/system", PHONE),
     "phone-transcript": Picture("/runs/{mended}?tab=transcript", PHONE),
 }
@@ -168,9 +166,6 @@ def main(names: list[str]) -> None:
             known = story.fill(server, data)
         with serving(data) as server, chromium() as browser:  # anew, for it accounts for what is kept when it starts
             for name in names or PICTURES:
-                if PICTURES[name].trail and not story.TRAIL.is_dir():
-                    print(f"{name} is left as it is: there is no {story.TRAIL}")
-                    continue
                 take(browser, server, data, name, known)
                 print(name)
 

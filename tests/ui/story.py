@@ -1,13 +1,10 @@
-"""What the pictures of the UI show: a week of a small team's work, made up from a seed, and two of the recorded runs of TRAIL."""
+"""What the pictures of the UI show: a week of a small team's work, made up from a seed."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
-import subprocess
-import sys
 import time
 import urllib.error
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +20,6 @@ from conftest import Otlp, Server, message, now_ns, span
 from clew.cost.budgets.declared import read
 from clew.cost.budgets.ledger import Charge, Claim, Ledger
 
-TRAIL = Path(os.environ.get("CLEW_TEST_DATA", Path(__file__).parents[3] / "shared" / "data")) / "trail"
 MINUTE, HOUR, DAY = 60, 3600, 86400
 SECOND_NS = 1_000_000_000
 
@@ -619,9 +615,6 @@ def fill(server: Server, data: Path) -> dict[str, str]:
             server.post("v1/traces", {"resourceSpans": "none"})
     server.post("api/v1/dashboards/my-team", {"title": "My team", "panels": [CALLS, PANEL]}, "PUT")
     spend(data)
-    if TRAIL.is_dir():
-        files = sorted(TRAIL.glob("swe_bench.*.xz"))
-        subprocess.run([sys.executable, "-m", "clew.cli.main", "import", *files], check=True, env=os.environ | {"CLEW_DATA_DIR": str(data)})
     server.until("stats", lambda stats: stats["waiting"] == 0 and stats["settled"])
 
     def of(run: Run, which: Callable[[Any], Any], at: int = 0) -> str:
