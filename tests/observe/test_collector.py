@@ -11,7 +11,7 @@ import pytest
 
 from clew.errors import StoreUnavailable
 
-CALLS = 20
+CALLS = 40
 
 
 @pytest.fixture

@@ -289,7 +289,7 @@ def test_version_3_takes_names_as_the_ui_writes_them(get: Get, sold: Any) -> Non
         ({"query.serviceName": "billing"}, 1),
         ({"query.serviceName": "nobody"}, 0),
         ({"query.operationName": "charge", "query.searchDepth": "20"}, 1),
-        ({"query.serviceName": "web/shop", "query.attributes": '{"aB":"C"}'}, 0),
+        ({"query.serviceName": "billing", "query.attributes": '{"attempt":2}'}, 1),
         ({"query.durationMin": "1s", "query.durationMax": "1s"}, 1),
         ({"query.durationMin": "3s"}, 0),
     ):

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from conftest import Otlp, Server, message, now_ns, span
 
+from clew.cost.budgets.budget import Amounts
 from clew.cost.budgets.declared import read
 from clew.cost.budgets.ledger import Charge, Claim, Ledger
 
@@ -549,7 +550,7 @@ calls = 40
 per = "session"
 """
 
-SPENT: tuple[tuple[str, str, dict[str, float]], ...] = (
+SPENT: tuple[tuple[str, str, Amounts], ...] = (
     ("daily", "", {"usd": 4.31}),
     ("month", "", {"usd": 21.7}),
     ("crew", "coder", {"tokens": 432_100, "calls": 187}),
@@ -559,7 +560,7 @@ SPENT: tuple[tuple[str, str, dict[str, float]], ...] = (
     ("shift", "test-engineer", {"tokens": 9_800}),
     ("guest", "ada-1", {"calls": 31}),
 )
-HELD: tuple[tuple[str, str, dict[str, float]], ...] = (("daily", "", {"usd": 0.22}), ("crew", "planner", {"tokens": 9_400, "calls": 2}))
+HELD: tuple[tuple[str, str, Amounts], ...] = (("daily", "", {"usd": 0.22}), ("crew", "planner", {"tokens": 9_400, "calls": 2}))
 
 
 def spend(data: Path) -> None:
@@ -570,8 +571,8 @@ def spend(data: Path) -> None:
     ledger = Ledger(data / "budgets.sqlite")
     before = Ledger(data / "budgets.sqlite", now=lambda: time.time() - 30 * HOUR)
     for name, key, amounts in SPENT:
-        (ledger if budgets[name].window else before).settle(None, [Charge(budgets[name], key, amounts)])  # type: ignore[arg-type]
-    ledger.reserve(1, [Claim(budgets[name], key, amounts) for name, key, amounts in HELD])  # type: ignore[arg-type]
+        (ledger if budgets[name].window else before).settle(None, [Charge(budgets[name], key, amounts)])
+    ledger.reserve(1, [Claim(budgets[name], key, amounts) for name, key, amounts in HELD])
 
 
 PANEL = {
